@@ -1,0 +1,76 @@
+"""The built-in ``python`` tool: code runs in a sandbox session, never in our own process.
+
+The session keeps its variables between the calls of one turn. The result's label is the join of
+the code's own label, for the sandbox reaches nothing else (no network, no files of the host).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+
+from agentkit.errors import ToolError
+from agentkit.sandbox.interface import ExitReason
+from agentkit.tools.declaration import Effect, Tool, ToolCall
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agentkit.messages import JsonObject
+    from agentkit.sandbox.interface import Execution, SandboxSession
+
+__all__ = ["execution_text", "python_tool"]
+
+_PARAMETERS: JsonObject = {
+    "type": "object",
+    "properties": {"code": {"type": "string", "description": "Python source; print the result"}},
+    "required": ["code"],
+    "additionalProperties": False,
+}
+
+
+def python_tool(
+    session: SandboxSession, *, observe: Callable[[str, Execution], None] | None = None
+) -> Tool:
+    """Return the ``python`` tool over one open session.
+
+    ``observe`` is told of each finished run by its call id, for a face that shows it. Calls run
+    one after the other: they share the session's state.
+    """
+    turn = anyio.Lock()
+
+    async def run(call: ToolCall) -> str:
+        code = call.arguments["code"]
+        if not isinstance(code, str):
+            raise ToolError("code must be a string")
+        async with turn:
+            execution = await session.run(code)
+        if observe is not None:
+            observe(call.call_id, execution)
+        text = execution_text(execution)
+        if not execution.ok:
+            raise ToolError(text)
+        return text
+
+    return Tool(
+        name="python",
+        description="Run Python and return what it prints",
+        parameters=_PARAMETERS,
+        function=run,
+        effect=Effect.READ,
+        returns="inputs",
+        code_parameters=frozenset({"code"}),
+    )
+
+
+def execution_text(execution: Execution) -> str:
+    """Return what a model is told of a run: output first, then the value, then why it ended."""
+    pieces = [execution.stdout.rstrip("\n"), execution.stderr.rstrip("\n")]
+    if execution.value is not None and not execution.stdout:
+        pieces.append(str(execution.value))
+    if execution.exit_reason is not ExitReason.OK:
+        pieces.append(f"[{execution.exit_reason}] {execution.error}")
+    if execution.state_lost:
+        pieces.append("[the interpreter was restarted: earlier variables are gone]")
+    return "\n".join(piece for piece in pieces if piece) or "[no output]"
