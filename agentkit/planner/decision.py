@@ -1,0 +1,84 @@
+"""What the gate says of a call: one ``Decision`` with its rule, its reason and its evidence.
+
+Decisions compose: the most restrictive wins, the first among equals.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agentkit.messages import JsonObject
+
+__all__ = ["Decision", "Evidence", "Outcome", "Ruling"]
+
+
+class Outcome(StrEnum):
+    """What happens to the call, from mildest to most restrictive."""
+
+    ALLOW = "allow"
+    ASK = "ask"
+    DENY = "deny"
+
+
+_ORDER = {outcome: rank for rank, outcome in enumerate(Outcome)}
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One fact behind a decision: the argument's path, its value (shortened), where it is from."""
+
+    path: str
+    value: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One check's word over one call.
+
+    ``rule``: the check's id (``schema``, ``provenance`` ...). ``reason``: one sentence. ``cure``:
+    what would change the decision, given with every ask and deny.
+    """
+
+    outcome: Outcome
+    rule: str
+    reason: str = ""
+    cure: str = ""
+    evidence: tuple[Evidence, ...] = ()
+
+    def to_json(self) -> JsonObject:
+        """Return the decision as the audit log keeps it; values of arguments stay out of it."""
+        return {
+            "outcome": self.outcome.value,
+            "rule": self.rule,
+            "origins": [f"{item.path}: {item.origin}" for item in self.evidence],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """All checks' decisions over one call, in order; ``final`` is the one that counts."""
+
+    trail: tuple[Decision, ...]
+
+    @property
+    def final(self) -> Decision:
+        """The most restrictive decision; an empty trail denies."""
+        if not self.trail:
+            return Decision(Outcome.DENY, "gate", "no check spoke", "report this as a defect")
+        return max(self.trail, key=lambda decision: _ORDER[decision.outcome])
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the call may run without asking anybody."""
+        return self.final.outcome is Outcome.ALLOW
+
+
+def rules_of(trail: Sequence[Decision]) -> list[str]:
+    """Return ``rule=outcome`` of each decision, in order."""
+    return [f"{decision.rule}={decision.outcome}" for decision in trail]

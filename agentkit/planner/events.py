@@ -1,0 +1,88 @@
+"""What a face (terminal, server) is told while a turn runs, in the order it happens.
+
+These are for showing; the audit log has its own records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from agentkit.guards import Boundary, Judgement
+    from agentkit.messages import ToolCallPart, ToolResultPart
+    from agentkit.model.protocol import TokenUsage
+    from agentkit.planner.approval import Approval, ApprovalRequest
+    from agentkit.planner.decision import Ruling
+
+__all__ = [
+    "ApprovalGiven",
+    "CallFinished",
+    "CallRuled",
+    "ContentJudged",
+    "ModelReplied",
+    "Observer",
+    "StepStarted",
+    "TurnEvent",
+    "ignore",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ContentJudged:
+    """The guards judged what crossed a boundary."""
+
+    boundary: Boundary
+    judgement: Judgement
+
+
+@dataclass(frozen=True, slots=True)
+class StepStarted:
+    """The model starts its ``step``-th reply of the turn, counted from 1."""
+
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReplied:
+    """The model's reply is complete. ``problems``: what it wrote that tried to be a call."""
+
+    step: int
+    calls: tuple[ToolCallPart, ...]
+    problems: tuple[str, ...]
+    usage: TokenUsage
+
+
+@dataclass(frozen=True, slots=True)
+class CallRuled:
+    """The gate ruled over a call."""
+
+    call: ToolCallPart
+    ruling: Ruling
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalGiven:
+    """A question was answered."""
+
+    request: ApprovalRequest
+    approval: Approval
+
+
+@dataclass(frozen=True, slots=True)
+class CallFinished:
+    """A call ran, or was refused; ``result`` is what the model is told."""
+
+    call: ToolCallPart
+    result: ToolResultPart
+    ran: bool
+    elapsed_s: float
+
+
+TurnEvent = ContentJudged | StepStarted | ModelReplied | CallRuled | ApprovalGiven | CallFinished
+Observer = Callable[[TurnEvent], None]
+
+
+def ignore(event: TurnEvent) -> None:
+    """Observe nothing."""
