@@ -8,8 +8,8 @@ from agentkit.licensing.acceptable_use import DeclaredUse
 from agentkit.licensing.countries import Domain, Zone, domain, parse_country
 from agentkit.licensing.decision import Alternative, LicenceDecision, decide
 from agentkit.licensing.findings import Finding, Outcome
+from agentkit.licensing.model_table import KNOWN_MODELS
 from agentkit.licensing.models import (
-    KNOWN_MODELS,
     Catalogue,
     KnownModel,
     Modality,

@@ -22,7 +22,8 @@ from agentkit.errors import StartupRefused
 from agentkit.licensing.case import Case, LlamaCase
 from agentkit.licensing.findings import Finding, Outcome, most_restrictive
 from agentkit.licensing.identity import resolve
-from agentkit.licensing.models import KNOWN_MODELS, Modality, ModelIdentity, Purpose
+from agentkit.licensing.model_table import KNOWN_MODELS
+from agentkit.licensing.models import Modality, ModelIdentity, Purpose
 from agentkit.licensing.rules_card import CARD_RULES
 from agentkit.licensing.rules_domicile import DOMICILE_RULES
 from agentkit.licensing.rules_permissive import (

@@ -77,6 +77,8 @@ def _by_table(
     licence = LICENCES[known.licence_id]
     reason = f"{known.model_id} is published under the {licence.title}"
     found = Finding("model.known", _TABLE, Outcome.RECORD, reason)
+    if identity.base_model is not None and base is None:
+        found = _unknown_base(identity.base_model)
     return Resolution(known, licence, (found, _revision(identity, known)))
 
 
@@ -101,23 +103,18 @@ def _by_base(identity: ModelIdentity, base: KnownModel, stated: Licence | None) 
         f"made from {base.model_id} ({licence.licence_id}) and published under {stated.licence_id}",
         "have a reviewer compare both licences with the publisher's model card",
     )
-    own = replace(own, licence_id=stated.licence_id, languages=None)
+    own = replace(own, licence_id=stated.licence_id, modality=None, languages=frozenset())
     return Resolution(own, stated, (published, _revision(identity, own)))
 
 
 def _by_statement(identity: ModelIdentity, stated: Licence) -> Resolution:
     clause = "operator's statement (model.licence)"
-    own = KnownModel(identity.model_id, stated.licence_id, modality=None)
+    # No card is known, so no language counts as supported where the terms look at the card.
+    own = KnownModel(identity.model_id, stated.licence_id, None, languages=frozenset())
     reason = f"the operator states that the {stated.title} governs this model"
     finding = Finding("model.statement", clause, Outcome.RECORD, reason)
     if identity.base_model is not None:
-        finding = Finding(
-            "model.base",
-            clause,
-            Outcome.REVIEW,
-            f"the base model {identity.base_model!r} is not in the table; its terms may bind too",
-            "have a reviewer read the base model's terms",
-        )
+        finding = _unknown_base(identity.base_model)
     return Resolution(own, stated, (finding, _revision(identity, own)))
 
 
@@ -137,6 +134,16 @@ def _revision(identity: ModelIdentity, known: KnownModel) -> Finding:
         cure = "pin model.revision, since families change their terms between releases"
         return Finding("model.revision", _TABLE, Outcome.RECORD, reason, cure)
     return Finding("model.revision", _TABLE, Outcome.RECORD, f"revision {identity.revision}")
+
+
+def _unknown_base(base_model: str) -> Finding:
+    return Finding(
+        "model.base",
+        "operator's statement (model.base_model)",
+        Outcome.REVIEW,
+        f"the base model {base_model!r} is not in the table; its terms may bind too",
+        "have a reviewer read the base model's terms",
+    )
 
 
 def _unreleased(identity: ModelIdentity) -> Finding | None:

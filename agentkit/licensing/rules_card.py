@@ -41,7 +41,7 @@ def languages(case: LlamaCase) -> Finding:
             rule,
             clause,
             Outcome.REVIEW,
-            f"outside the {len(supported)} supported languages and not evaluated here: {open_}",
+            f"outside the languages the card supports, and not evaluated here: {open_}",
             f"evaluate this deployment in {open_} and state language_evaluations, or have a "
             "reviewer take responsibility",
         )

@@ -77,13 +77,16 @@ def _inside(case: LlamaCase, clause: str) -> Finding:
             f"{who} in the European Union builds on somebody's managed API of a multimodal model",
             f"have a reviewer sign the provider's terms, or {_OTHER_MODEL}",
         )
-    how = "a managed API" if deployment.access is Access.MANAGED_API else "its own copy"
+    cure = _OTHER_MODEL
+    if case.model.modality is None:
+        cure = f"if the model is text-only, state its model.base_model; or {_OTHER_MODEL}"
+    access = deployment.access or "access not stated"
     return Finding(
         _RULE,
         clause,
         Outcome.DENY,
-        f"no rights are granted to {who} in the European Union (role {deployment.role}, {how})",
-        _OTHER_MODEL,
+        f"no rights are granted to {who} in the European Union (role {deployment.role}, {access})",
+        cure,
     )
 
 
