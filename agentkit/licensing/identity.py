@@ -1,0 +1,205 @@
+"""Which terms govern the model that the operator names: by table, by base model, or by statement.
+
+What is covered: exact ids, fine-tunes of known models (they inherit terms and modality), stated
+licences for what the table does not know, statements that contradict the table, models that were
+announced but never released, revisions whose terms were not read.
+
+What is not covered: whether the files at a path are what their name says; that is for the weights'
+hash to prove. A name never earns anything here, it can only contradict a favourable statement.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from agentkit.licensing.findings import Finding, Outcome
+from agentkit.licensing.models import KnownModel, find_model, namesake, nearest_model
+from agentkit.licensing.terms import (
+    LICENCES,
+    TABLE_DATE,
+    Family,
+    Licence,
+    find_licence,
+    nearest_licence,
+)
+
+if TYPE_CHECKING:
+    from agentkit.licensing.models import Catalogue, ModelIdentity
+
+__all__ = ["Resolution", "resolve"]
+
+_TABLE = f"agentkit model table of {TABLE_DATE.isoformat()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """The model and licence to decide by, both None where no terms govern, and how found."""
+
+    model: KnownModel | None
+    licence: Licence | None
+    findings: tuple[Finding, ...]
+
+
+def resolve(identity: ModelIdentity, models: Catalogue) -> Resolution:
+    """Find the terms of ``identity``; a denying finding stands wherever they are in doubt."""
+    unreleased = _unreleased(identity)
+    if unreleased:
+        return Resolution(None, None, (unreleased,))
+    stated = find_licence(identity.licence) if identity.licence is not None else None
+    if identity.licence is not None and stated is None:
+        return _refused("model.statement", *_unknown_licence(identity.licence))
+    known = find_model(identity.model_id, models)
+    base = find_model(identity.base_model, models) if identity.base_model is not None else None
+    if known is not None:
+        return _by_table(identity, known, base, stated)
+    twin = _restricted_namesake(identity, models)
+    if twin is not None and (base or twin).licence_id != twin.licence_id:
+        return _refused(
+            "model.base", *_contradiction(identity, twin, f"base {identity.base_model}")
+        )
+    if twin is not None and stated is not None and stated.licence_id != twin.licence_id:
+        return _refused("model.statement", *_contradiction(identity, twin, stated.licence_id))
+    if base is not None:
+        return _by_base(identity, base, stated)
+    if stated is not None:
+        return _by_statement(identity, stated)
+    return _refused("model.unknown", *_unknown(identity, twin, models))
+
+
+def _by_table(
+    identity: ModelIdentity, known: KnownModel, base: KnownModel | None, stated: Licence | None
+) -> Resolution:
+    if stated is not None and stated.licence_id != known.licence_id:
+        return _refused("model.statement", *_contradiction(identity, known, stated.licence_id))
+    if base is not None and base.licence_id != known.licence_id:
+        return _refused("model.base", *_contradiction(identity, known, f"base {base.model_id}"))
+    licence = LICENCES[known.licence_id]
+    reason = f"{known.model_id} is published under the {licence.title}"
+    found = Finding("model.known", _TABLE, Outcome.RECORD, reason)
+    if identity.base_model is not None and base is None:
+        found = _unknown_base(identity.base_model)
+    return Resolution(known, licence, (found, _revision(identity, known)))
+
+
+def _by_base(identity: ModelIdentity, base: KnownModel, stated: Licence | None) -> Resolution:
+    own = replace(base, model_id=identity.model_id, revisions=None, note="")
+    licence = LICENCES[base.licence_id]
+    if stated is None or stated == licence:
+        reason = f"made from {base.model_id}: its terms, the {licence.title}, go with it"
+        return Resolution(
+            own,
+            licence,
+            (Finding("model.base", _TABLE, Outcome.RECORD, reason), _revision(identity, own)),
+        )
+    if licence.family is not Family.PERMISSIVE:
+        return _refused("model.statement", *_contradiction(identity, base, stated.licence_id))
+    # A derivative of permissive weights may be published under terms of its own; those are only a
+    # statement, and what the new terms say of the model's modality is not known.
+    published = Finding(
+        "model.statement",
+        "operator's statement (model.licence, model.base_model)",
+        Outcome.REVIEW,
+        f"made from {base.model_id} ({licence.licence_id}) and published under {stated.licence_id}",
+        "have a reviewer compare both licences with the publisher's model card",
+    )
+    own = replace(own, licence_id=stated.licence_id, modality=None, languages=frozenset())
+    return Resolution(own, stated, (published, _revision(identity, own)))
+
+
+def _by_statement(identity: ModelIdentity, stated: Licence) -> Resolution:
+    clause = "operator's statement (model.licence)"
+    # No card is known, so no language counts as supported where the terms look at the card.
+    own = KnownModel(identity.model_id, stated.licence_id, None, languages=frozenset())
+    reason = f"the operator states that the {stated.title} governs this model"
+    finding = Finding("model.statement", clause, Outcome.RECORD, reason)
+    if identity.base_model is not None:
+        finding = _unknown_base(identity.base_model)
+    return Resolution(own, stated, (finding, _revision(identity, own)))
+
+
+def _revision(identity: ModelIdentity, known: KnownModel) -> Finding:
+    """Hold the revision against those whose terms were read."""
+    if known.revisions is not None and identity.revision not in known.revisions:
+        which = identity.revision or "an unpinned revision"
+        return Finding(
+            "model.revision",
+            _TABLE,
+            Outcome.REVIEW,
+            f"the terms of {which} were not read: {known.note or 'they differ between revisions'}",
+            "pin model.revision and have a reviewer read that revision's licence file",
+        )
+    if not identity.revision:
+        reason = "no revision is pinned; terms are as of the table's date"
+        cure = "pin model.revision, since families change their terms between releases"
+        return Finding("model.revision", _TABLE, Outcome.RECORD, reason, cure)
+    return Finding("model.revision", _TABLE, Outcome.RECORD, f"revision {identity.revision}")
+
+
+def _unknown_base(base_model: str) -> Finding:
+    return Finding(
+        "model.base",
+        "operator's statement (model.base_model)",
+        Outcome.REVIEW,
+        f"the base model {base_model!r} is not in the table; its terms may bind too",
+        "have a reviewer read the base model's terms",
+    )
+
+
+def _unreleased(identity: ModelIdentity) -> Finding | None:
+    names = f"{identity.model_id} {identity.base_model or ''}".casefold()
+    if "llama" not in names or "behemoth" not in names:
+        return None
+    return Finding(
+        "model.unreleased",
+        _TABLE,
+        Outcome.DENY,
+        "Llama 4 Behemoth was announced; neither weights nor terms were released",
+        "choose a released model (see alternatives)",
+    )
+
+
+def _restricted_namesake(identity: ModelIdentity, models: Catalogue) -> KnownModel | None:
+    """Return the restricted model whose name the id, or its unknown base, bears."""
+    for name in (identity.model_id, identity.base_model):
+        twin = namesake(name, models) if name is not None else None
+        if twin is not None and LICENCES[twin.licence_id].family is not Family.PERMISSIVE:
+            return twin
+    return None
+
+
+def _refused(rule: str, reason: str, cure: str) -> Resolution:
+    return Resolution(None, None, (Finding(rule, _TABLE, Outcome.DENY, reason, cure),))
+
+
+def _contradiction(identity: ModelIdentity, known: KnownModel, claim: str) -> tuple[str, str]:
+    return (
+        f"{identity.model_id!r} is stated as {claim}; {known.model_id} is under {known.licence_id}",
+        (
+            "remove model.licence and model.base_model, or state what the publisher states: "
+            f"model.base_model: {known.model_id}"
+        ),
+    )
+
+
+def _unknown_licence(stated: str) -> tuple[str, str]:
+    near = nearest_licence(stated)
+    hint = f"did you mean {near}? " if near else ""
+    return (
+        f"the stated licence {stated!r} is not in the table, so nobody has read its terms",
+        f"{hint}Known: {', '.join(sorted(LICENCES))}",
+    )
+
+
+def _unknown(
+    identity: ModelIdentity, twin: KnownModel | None, models: Catalogue
+) -> tuple[str, str]:
+    near = nearest_model(identity.model_id, models) or (twin.model_id if twin else "")
+    hint = f"did you mean {near}? If so, name it. " if near else ""
+    return (
+        f"the model {identity.model_id!r} is not in the table and its terms are not stated",
+        (
+            f"{hint}State the terms in agent.yaml: model.base_model for a fine-tune, or "
+            f"model.licence (one of {', '.join(sorted(LICENCES))})"
+        ),
+    )
