@@ -1,1 +1,38 @@
-"""agentkit."""
+"""The agent's specification: agent.yaml, strictly checked, every error with its place and fix."""
+
+from agentkit.spec.deployment import DeploymentSpec, PrincipalSpec, ReviewSpec
+from agentkit.spec.guards import GuardsSpec, LlamaGuardSpec
+from agentkit.spec.json_schema import agent_json_schema
+from agentkit.spec.load import LoadedSpec, load_spec
+from agentkit.spec.model import EmbeddedModel, GenerationSpec, LocalModel, ModelSpec, RemoteModel
+from agentkit.spec.problems import Problem, SpecProblems
+from agentkit.spec.schema import AgentSpec, AuditSpec, LimitsSpec
+from agentkit.spec.secret import Secret
+from agentkit.spec.templates import read_template, template_names
+from agentkit.spec.tools import SandboxSpec, ToolSpec
+
+__all__ = [
+    "AgentSpec",
+    "AuditSpec",
+    "DeploymentSpec",
+    "EmbeddedModel",
+    "GenerationSpec",
+    "GuardsSpec",
+    "LimitsSpec",
+    "LlamaGuardSpec",
+    "LoadedSpec",
+    "LocalModel",
+    "ModelSpec",
+    "PrincipalSpec",
+    "Problem",
+    "RemoteModel",
+    "ReviewSpec",
+    "SandboxSpec",
+    "Secret",
+    "SpecProblems",
+    "ToolSpec",
+    "agent_json_schema",
+    "load_spec",
+    "read_template",
+    "template_names",
+]

@@ -1,0 +1,229 @@
+"""The ``deployment`` section: the facts that licences ask about.
+
+These are the operator's statements. What is left out is unknown, and where a licence has a rule on
+it, startup asks for a review or refuses; nothing is inferred, and nothing unknown counts in the
+operator's favour.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import core_schema
+
+from agentkit.spec.problems import quoted
+from agentkit.spec.section import Fault, Line, Matches, Section, distinct, faults
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+    from pydantic.json_schema import JsonSchemaValue
+
+__all__ = ["DeploymentSpec", "PrincipalSpec", "ReviewSpec"]
+
+# Only to suggest a code; what a country means for a licence stands in agentkit.licensing.
+_COUNTRY_NAMES = MappingProxyType(
+    {
+        name: code
+        for code, names in {
+            "NO": "norge noreg norway nor no norga",
+            "SE": "sverige sweden swe",
+            "DK": "danmark denmark dnk",
+            "FI": "suomi finland fin",
+            "IS": "island iceland ísland isl",
+            "DE": "tyskland deutschland germany deu",
+            "FR": "frankrike france fra",
+            "NL": "nederland netherlands nld",
+            "GB": "storbritannia england gbr britain",
+            "IE": "irland ireland irl",
+            "ES": "spania españa spain esp",
+            "IT": "italia italy ita",
+            "PL": "polen polska poland pol",
+            "CH": "sveits schweiz suisse switzerland che",
+            "AT": "østerrike österreich austria aut",
+            "US": "usa america",
+            "CA": "canada can",
+        }.items()
+        for name in names.split()
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _CountryCode:
+    """The shape of a country code; a name or a lower-case code is answered with the code."""
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(_check_country)
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"type": "string", "pattern": "^[A-Z]{2}$", "examples": ["NO"]}
+
+
+def _check_country(value: object) -> str:
+    if value is False:
+        # what YAML 1.1 tools make of an unquoted NO, and write back as false
+        raise faults(Fault("must be a country code, found false", 'write "NO" for Norway'))
+    if not isinstance(value, str):
+        raise faults(Fault("must be a country code of two capital letters", 'such as "NO"'))
+    if re.fullmatch(r"[A-Z]{2}", value):
+        return value
+    known = _COUNTRY_NAMES.get(value.strip().casefold())
+    if known is None and re.fullmatch(r"[A-Za-z]{2}", value):
+        known = value.upper()
+    fix = f'write "{known}"' if known else 'write its ISO 3166-1 code, such as "NO" or "SE"'
+    raise faults(
+        Fault(f"must be a country code of two capital letters, found the text {quoted(value)}", fix)
+    )
+
+
+Country = Annotated[str, _CountryCode()]
+"""ISO 3166-1 alpha-2, two capital letters; UK and EL are read as GB and GR by licensing."""
+
+Countries = Annotated[
+    tuple[Country, ...], Field(strict=False, max_length=250), AfterValidator(distinct)
+]
+
+Language = Annotated[
+    str,
+    Matches(
+        r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?(-[a-z0-9]{5,8})*",
+        "a language tag of BCP 47",
+        "write such as en, nb, nn-NO or sr-Latn-RS",
+        "nb",
+    ),
+]
+
+Use = Literal[
+    "professional_advice",
+    "unlicensed_practice",
+    "sensitive_personal_data",
+    "sensitive_personal_data_without_right",
+    "safeguard_testing",
+    "circumvent_safeguards",
+    "military",
+    "critical_infrastructure_support",
+    "operate_critical_infrastructure",
+    "operate_transport",
+    "operate_heavy_machinery",
+    "pose_as_human",
+    "undisclosed_dangers",
+]
+
+
+def _read_date(value: object) -> object:
+    if isinstance(value, date):
+        return value
+    try:
+        if isinstance(value, str) and len(value) == len("2026-10-01"):
+            return date.fromisoformat(value)
+    except ValueError:
+        pass  # said below, for all that is no date
+    shown = quoted(value) if isinstance(value, str) else "something else"
+    raise faults(Fault(f"must be a date, found {shown}", "write it as year-month-day: 2026-10-01"))
+
+
+Day = Annotated[date, BeforeValidator(_read_date)]
+
+
+class PrincipalSpec(Section):
+    """The company or person that enters into the model's licence."""
+
+    name: Line = Field(description="Registered name.", examples=["Fjordtall AS"])
+    kind: Literal["company", "individual"] = Field(description="Company, or natural person.")
+    country: Country = Field(
+        description="Where a company has its principal place of business, or a person is"
+        ' domiciled: ISO 3166-1, two capital letters, such as "NO".'
+    )
+    affiliates: Countries | None = Field(
+        default=None,
+        description="Countries of parent, affiliates and branches; [] says there are none.",
+        examples=[["SE", "DK"]],
+    )
+    staff_countries: Countries | None = Field(
+        default=None,
+        description="Other countries where staff live who work with the model; [] says none.",
+    )
+    organisation_number: Line | None = Field(
+        default=None, description="Number in the register of companies.", examples=["923609016"]
+    )
+
+
+class ReviewSpec(Section):
+    """A named person's signature under the `review` findings; it never lifts a `deny`."""
+
+    reviewer: Line = Field(
+        description="Who signed, with their office.", examples=["K. Nordmann, CISO"]
+    )
+    signed: Day = Field(description="The day it was signed.", examples=["2026-10-01"])
+    expires: Day | None = Field(
+        default=None, description="The last day it holds; left out for no end."
+    )
+    covers: Annotated[tuple[Line, ...], Field(strict=False, min_length=1)] | None = Field(
+        default=None, description="Ids of the licence rules it covers; left out for all."
+    )
+
+    @classmethod
+    def cross_check(cls, given: Mapping[str, object]) -> Iterator[Fault]:
+        """Refuse an end before the beginning; dates of one form compare as they are written."""
+        signed, expires = (str(given.get(key) or "") for key in ("signed", "expires"))
+        if expires and expires < signed:
+            yield Fault("lies before the day it was signed", "check the two dates", ("expires",))
+
+
+class DeploymentSpec(Section):
+    """Who runs the agent, for whom, and for what. What is left out is unknown."""
+
+    principal: PrincipalSpec = Field(description="Who enters into the model's licence.")
+    role: Literal["developer", "deployer", "distributor", "fine_tuner", "end_user"] = Field(
+        default="deployer", description="What the principal does with the model."
+    )
+    distribution: Literal["internal", "product", "hosted_api"] | None = Field(
+        default=None,
+        description="Who gets it: only your own people (internal), others as part of a product or"
+        " service that contains the model (product), or others through a product that calls a"
+        " supplier's API (hosted_api).",
+    )
+    monthly_active_users: Annotated[int, Field(ge=0, le=10**10)] | None = Field(
+        default=None,
+        description="Of the principal and its affiliates, in the calendar month before the"
+        " model's release (Llama 4: March 2025).",
+    )
+    attribution: Line | None = Field(
+        default=None, description="The text that users are shown.", examples=["Built with Llama"]
+    )
+    ships_licence: bool | None = Field(
+        default=None, description="Whether copies of the model are accompanied by its licence."
+    )
+    end_user_evidence: Line | None = Field(
+        default=None, description="With role end_user: the product and its supplier."
+    )
+    declared_uses: Annotated[tuple[Use, ...], Field(strict=False), AfterValidator(distinct)] = (
+        Field(default=(), description="What the agent does that acceptable use policies speak of.")
+    )
+    languages: Annotated[tuple[Language, ...], Field(strict=False), AfterValidator(distinct)] = (
+        Field(default=(), description="Languages of the users (BCP 47).", examples=[["en", "nb"]])
+    )
+    language_evaluations: Annotated[
+        tuple[Language, ...], Field(strict=False), AfterValidator(distinct)
+    ] = Field(
+        default=(), description="Those of the languages whose evaluation passed on this deployment."
+    )
+    grants: Annotated[tuple[Line, ...], Field(strict=False), AfterValidator(distinct)] = Field(
+        default=(),
+        description="Separate grants by a licensor, as licence:reference.",
+        examples=[["llama4:META-2026-0042"]],
+    )
+    review: ReviewSpec | None = Field(
+        default=None, description="A named person who accepts the findings that ask for a review."
+    )

@@ -1,0 +1,65 @@
+"""agent.yaml as a whole: one strict, frozen model, the only shape the rest of agentkit meets."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from agentkit.spec.deployment import DeploymentSpec  # noqa: TC001 - pydantic evaluates it
+from agentkit.spec.guards import GuardsSpec
+from agentkit.spec.model import ModelSpec  # noqa: TC001 - pydantic evaluates it
+from agentkit.spec.section import Exactly, FilePath, Line, Section
+from agentkit.spec.tools import SandboxSpec, Tools
+
+__all__ = ["AgentSpec", "AuditSpec", "LimitsSpec"]
+
+
+class LimitsSpec(Section):
+    """What one turn may use; whatever runs out first ends it."""
+
+    steps: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=8, description="Calls of the model."
+    )
+    tool_calls: Annotated[int, Field(ge=0, le=10_000)] = Field(
+        default=16, description="Calls of tools."
+    )
+    tokens: Annotated[int, Field(ge=1, le=100_000_000)] = Field(
+        default=8000, description="Prompt and completion tokens, summed over all steps."
+    )
+    wall_s: Annotated[float, Field(gt=0.0, le=86_400.0)] = Field(
+        default=120.0, description="Wall-clock seconds."
+    )
+
+
+class AuditSpec(Section):
+    """Where the audit log is kept."""
+
+    path: FilePath = Field(
+        default="./audit-log",
+        description="Folder of the log, relative to the folder of agent.yaml.",
+    )
+
+
+class AgentSpec(Section):
+    """An agent: its model, who runs it and for what, its tools, walls, guards and limits."""
+
+    version: Annotated[int, Exactly((1,), "write 1, the only version of this format")] = Field(
+        description="Version of this format."
+    )
+    name: Line = Field(
+        description="What the agent is called in reports and the audit log.", examples=["analyst"]
+    )
+    instructions: Annotated[str, Field(max_length=200_000)] = Field(
+        default="",
+        description="The operator's instructions to the model, given before each conversation.",
+    )
+    model: ModelSpec = Field(description="Which model answers.")
+    deployment: DeploymentSpec = Field(description="Who runs the agent, for whom and for what.")
+    sandbox: SandboxSpec = Field(default=SandboxSpec(), description="Where the model's code runs.")
+    tools: Tools = Field(
+        default={}, description="The tools that may be called, by name; all others are denied."
+    )
+    guards: GuardsSpec = Field(default=GuardsSpec(), description="Detectors at each boundary.")
+    limits: LimitsSpec = Field(default=LimitsSpec(), description="What one turn may use.")
+    audit: AuditSpec = Field(default=AuditSpec(), description="Where the audit log is kept.")

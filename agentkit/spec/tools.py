@@ -1,0 +1,142 @@
+"""The ``tools`` and ``sandbox`` sections: what may be called, and the walls around code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+
+from pydantic import BeforeValidator, Field, WrapValidator
+
+from agentkit.sandbox.interface import Limits, Tier
+from agentkit.spec.constraint import ArgumentSchema  # noqa: TC001 - pydantic evaluates it
+from agentkit.spec.problems import quoted
+from agentkit.spec.section import Fault, Matches, Section, checked_together
+from agentkit.spec.suggest import closest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["BUILTIN_TOOLS", "SandboxSpec", "ToolSpec", "Tools"]
+
+BUILTIN_TOOLS = ("python",)
+"""Names of the tools that agentkit brings along."""
+
+_MIB = 1024 * 1024
+
+
+class SandboxSpec(Section):
+    """Where code written by the model runs. There is no fall-back to a weaker tier."""
+
+    tier: Annotated[Tier, Field(strict=False)] = Field(
+        default=Tier.WASM,
+        description="The weakest wall allowed: wasm (nothing to install) or docker (real"
+        " packages; needs a Docker engine).",
+    )
+    timeout_s: Annotated[float, Field(gt=0.0, le=3600.0)] = Field(
+        default=10.0, description="Wall-clock seconds of one run."
+    )
+    memory_mib: Annotated[int, Field(ge=32, le=1_048_576)] = Field(
+        default=256, description="Memory of one run, in MiB."
+    )
+    output_kib: Annotated[int, Field(ge=1, le=16_384)] = Field(
+        default=64, description="Output of one run, stdout and stderr together, in KiB."
+    )
+    files_mib: Annotated[int, Field(ge=1, le=4096)] = Field(
+        default=16, description="Sum of the files given to one run, and of those it leaves, in MiB."
+    )
+
+    @property
+    def limits(self) -> Limits:
+        """The same, as a sandbox takes it."""
+        return Limits(
+            timeout_s=self.timeout_s,
+            memory_mib=self.memory_mib,
+            output_bytes=self.output_kib * 1024,
+            file_bytes=self.files_mib * _MIB,
+        )
+
+
+FunctionPath = Annotated[
+    str,
+    Matches(
+        r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*",
+        "a function as module:name",
+        "write the module, a colon and the function's name: text_tools:slugify",
+        "text_tools:slugify",
+    ),
+]
+
+
+class ToolSpec(Section):
+    """One allowed tool and what narrows it."""
+
+    function: FunctionPath | None = Field(
+        default=None,
+        description="For a tool of your own: module:name, importable from the folder of"
+        " agent.yaml. Left out for a built-in tool.",
+    )
+    approval: Literal["never", "ask"] | None = Field(
+        default=None,
+        description="Whether a person is asked before each call; left out, the tool's effect"
+        " decides.",
+    )
+    arguments: ArgumentSchema | None = Field(
+        default=None,
+        description="JSON Schema that a call's arguments must satisfy besides the tool's own."
+        " Keywords that would constrain nothing are refused.",
+        examples=[{"properties": {"code": {"maxLength": 4000}}}],
+    )
+    calls_per_minute: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
+        default=None,
+        description="At most this many calls in any 60 seconds; left out for no limit.",
+    )
+
+
+def _default_options(value: object) -> object:
+    return {} if value is None else value  # `python:` with nothing after it means all defaults
+
+
+ToolName: TypeAlias = Annotated[
+    str,
+    Matches(
+        r"[A-Za-z_][A-Za-z0-9_-]{0,63}",
+        "a tool name: letters, digits, _ and -, at most 64, not beginning with a digit",
+        "rename the tool",
+    ),
+]
+Allowlist: TypeAlias = dict[ToolName, Annotated[ToolSpec, BeforeValidator(_default_options)]]
+
+
+def _check_names(tools: object, handler: Callable[[object], Allowlist]) -> Allowlist:
+    found = tuple(_name_faults(tools)) if isinstance(tools, dict) else ()
+    return checked_together(tools, handler, found)
+
+
+def _name_faults(tools: dict[str, object]) -> Iterator[Fault]:
+    for name, tool in tools.items():
+        function = tool.get("function") if isinstance(tool, dict) else None
+        has_function = function is not None or getattr(tool, "function", None) is not None
+        if name in BUILTIN_TOOLS and has_function:
+            yield Fault(
+                f"{quoted(name)} is a built-in tool and cannot be replaced",
+                "give your function another name",
+                (name, "function"),
+                on_key=True,
+            )
+        elif name not in BUILTIN_TOOLS and not has_function:
+            near = closest(name, BUILTIN_TOOLS)
+            yield Fault(
+                f"there is no built-in tool {quoted(name)}",
+                (f'did you mean "{near}"? ' if near else "")
+                + "add function: module:name for a tool of your own;"
+                + f" built in: {', '.join(BUILTIN_TOOLS)}",
+                (name,),
+                on_key=True,
+            )
+
+
+Tools = Annotated[
+    Allowlist,
+    Field(max_length=128),
+    WrapValidator(_check_names),
+]
+"""The allowlist: tool name → what narrows it."""

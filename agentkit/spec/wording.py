@@ -1,0 +1,192 @@
+"""From what the schema rejects to problems in the file: where, what, and what to write instead.
+
+pydantic names errors by type (``int_type``, ``missing``); here each becomes a sentence in the
+reader's language, placed at the offending key or value.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from agentkit.spec.keys import MODEL_SOURCES, suggest_key
+from agentkit.spec.nodes import ListNode, MappingNode, Node, ScalarNode, find
+from agentkit.spec.problems import Problem, quoted
+from agentkit.spec.section import Fault
+from agentkit.spec.suggest import closest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydantic_core import ErrorDetails
+
+__all__ = ["explain"]
+
+_Path = tuple[str | int, ...]
+
+_EXPECTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_parsing_size": "a whole number of at most 19 digits",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "a mapping of keys and values",
+    "model_type": "a mapping of keys and values",
+    "model_attributes_type": "a mapping of keys and values",
+}
+_RANGES = {
+    "greater_than": ("gt", "above", "write a number above {}"),
+    "greater_than_equal": ("ge", "at least", "write {} or more"),
+    "less_than": ("lt", "below", "write a number below {}"),
+    "less_than_equal": ("le", "at most", "write {} or less"),
+}
+_SHAPES = {
+    "a list": "write it as [a, b], or one item a line after a dash",
+    "a mapping of keys and values": "write its keys on the next lines, indented by two spaces",
+    "true or false": "write true or false, without quotes",
+    "text": 'put it in quotes: "…"',
+}
+
+
+def explain(error: ErrorDetails, root: Node) -> Iterator[Problem]:
+    """Yield the problems behind one error of pydantic's; ``root`` is the tree of the file."""
+    on_key = error["loc"][-1:] == ("[key]",)
+    path = _without_tag(error["loc"][:-1] if on_key else error["loc"])
+    kind, context = error["type"], error.get("ctx", {})
+    if kind == "faults":
+        for fault in context["faults"]:
+            yield _place(root, path, fault, key=on_key)
+    elif kind == "missing":
+        yield _missing(root, path)
+    elif kind == "union_tag_not_found":
+        yield _missing_source(root, path)
+    elif kind == "extra_forbidden":
+        message, fix = suggest_key(path, root)
+        yield _place(root, path, Fault(message, fix, on_key=True), name=False)
+    else:
+        if kind == "union_tag_invalid":
+            path = (*path, "source")
+        _, node = find(root, path)
+        yield _place(root, path, _fault(kind, context, node))
+
+
+def _fault(kind: str, context: dict[str, Any], node: Node) -> Fault:
+    found = _found(node)
+    if kind in _RANGES:
+        name, words, fix = _RANGES[kind]
+        limit = context[name]
+        return Fault(f"must be {words} {limit:,}, found {found}", fix.format(limit))
+    if kind in ("literal_error", "enum", "union_tag_invalid"):
+        listed = context["expected_tags"] if kind == "union_tag_invalid" else context["expected"]
+        allowed = re.findall(r"'([^']*)'", listed)
+        hint = closest(node.text, allowed) if isinstance(node, ScalarNode) else ""
+        fix = f'did you mean "{hint}"?' if hint else f"write one of {', '.join(allowed)}"
+        return Fault(f"must be one of {', '.join(allowed)}; found {found}", fix)
+    if kind in ("too_long", "string_too_long"):
+        return Fault(f"has more than {context['max_length']:,} entries or characters", "shorten it")
+    if kind in ("too_short", "string_too_short"):
+        return Fault("is empty", "give at least one entry, or leave the key out")
+    expected = _EXPECTED.get(kind, "a valid value")
+    return Fault(f"must be {expected}, found {found}", _shape_fix(expected, node))
+
+
+def _shape_fix(expected: str, node: Node) -> str:
+    is_scalar = isinstance(node, ScalarNode)
+    text = node.text if isinstance(node, ScalarNode) else ""
+    if is_scalar and node.plain() is None and expected != "a mapping of keys and values":
+        return f"write {expected} after the colon"
+    if "number" in expected:
+        return _number_fix(expected, text)
+    if expected == "text" and text:
+        return f'put it in quotes: "{text}"'
+    if expected == "a list" and text:
+        return f"write it as a list: [{text}]"
+    return _SHAPES.get(expected, "look the key up in docs/agent-yaml.md")
+
+
+def _number_fix(expected: str, text: str) -> str:
+    if re.fullmatch(r"[-+]?[0-9]+", text):
+        return f"remove the quotes: {text}"
+    if "whole" in expected and re.fullmatch(r"[-+]?[0-9]+\.[0-9]*", text):
+        return f"write it without a fraction: {text.split('.', maxsplit=1)[0]}"
+    if re.fullmatch(r"[0-9][0-9 _,.]*", text):
+        return f"write digits only: {re.sub('[ _,.]', '', text)}"
+    return f"write {expected}, such as 8"
+
+
+def _missing(root: Node, path: _Path) -> Problem:
+    name = str(path[-1])
+    fault = Fault(f'the key "{name}" is missing', _missing_fix(name), on_key=True)
+    return _place(root, path[:-1], fault)
+
+
+def _missing_source(root: Node, path: _Path) -> Problem:
+    allowed = ", ".join(MODEL_SOURCES)
+    fault = Fault('the key "source" is missing', f"add source: one of {allowed}", on_key=True)
+    return _place(root, path, fault)
+
+
+def _missing_fix(name: str) -> str:
+    examples = {
+        "version": "1",
+        "name": "my-agent",
+        "kind": "company",
+        "country": '"NO"',
+        "source": "embedded",
+        "signed": "2026-10-01",
+    }
+    return f"add {name}: {examples.get(name, '…')}"
+
+
+def _place(
+    root: Node, path: _Path, fault: Fault, *, key: bool = False, name: bool = True
+) -> Problem:
+    """Return the problem of ``fault``; its message begins with the dotted path if ``name``."""
+    full = (*path, *fault.at)
+    mark, node = find(root, full)
+    on_value = not (fault.on_key or key) and not _is_blank(node)
+    at = node.mark if on_value else mark
+    label = dotted(full) if name else ""
+    text = node.text if on_value and isinstance(node, ScalarNode) and not _is_secret(full) else ""
+    if not on_value and full:
+        text = str(full[-1])
+    message = f"{label}: {fault.message}" if label else fault.message
+    return Problem(at.line, at.column, text, message, fault.fix)
+
+
+def _is_blank(node: Node) -> bool:
+    return isinstance(node, ScalarNode) and node.text == "" and node.value is None
+
+
+def _is_secret(path: _Path) -> bool:
+    return "api_key" in path
+
+
+def _found(node: Node) -> str:
+    if isinstance(node, MappingNode):
+        return "a mapping"
+    if isinstance(node, ListNode):
+        return "a list"
+    if node.value is None:
+        return "nothing"
+    if isinstance(node.value, str):
+        return f"the text {quoted(node.text)}"
+    return node.text
+
+
+def dotted(path: _Path) -> str:
+    """Return a path as people write it: ``guards.user_input[2]``."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
+    return text
+
+
+def _without_tag(location: _Path) -> _Path:
+    """Drop the union's tag that pydantic puts into the paths below ``model``."""
+    if location[:1] == ("model",) and location[1:2] and location[1] in MODEL_SOURCES:
+        return ("model", *location[2:])
+    return location
