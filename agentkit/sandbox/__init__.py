@@ -1,1 +1,64 @@
-"""agentkit."""
+"""Run untrusted code behind a wall: one interface, two tiers, and never a weaker one by itself.
+
+``open_sandbox(Tier.WASM)`` and ``open_sandbox(Tier.DOCKER)`` give a ``Sandbox``; a tier that
+cannot run raises, it is not replaced by another.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from agentkit.sandbox.interface import (
+    Artifact,
+    Execution,
+    ExitReason,
+    Limits,
+    ResourceUsage,
+    Sandbox,
+    SandboxSession,
+    Tier,
+)
+
+if TYPE_CHECKING:
+    from agentkit.sandbox.docker import DockerSandbox
+    from agentkit.sandbox.wasm import WasmSandbox
+
+__all__ = [
+    "Artifact",
+    "DockerSandbox",
+    "Execution",
+    "ExitReason",
+    "Limits",
+    "ResourceUsage",
+    "Sandbox",
+    "SandboxSession",
+    "Tier",
+    "WasmSandbox",
+    "open_sandbox",
+]
+
+
+def open_sandbox(tier: Tier | str, **options: Any) -> Sandbox:
+    """Return the sandbox of ``tier``; ``options`` go to ``WasmSandbox`` or ``DockerSandbox``.
+
+    Nothing is started yet: ``check()`` tells whether the tier can run here.
+    """
+    if Tier(tier) is Tier.WASM:
+        from agentkit.sandbox.wasm import WasmSandbox  # noqa: PLC0415  wasmtime stays optional
+
+        return WasmSandbox(**options)
+    from agentkit.sandbox.docker import DockerSandbox  # noqa: PLC0415  docker stays optional
+
+    return DockerSandbox(**options)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "WasmSandbox":
+        from agentkit.sandbox.wasm import WasmSandbox  # noqa: PLC0415  wasmtime stays optional
+
+        return WasmSandbox
+    if name == "DockerSandbox":
+        from agentkit.sandbox.docker import DockerSandbox  # noqa: PLC0415  docker stays optional
+
+        return DockerSandbox
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

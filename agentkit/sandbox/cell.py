@@ -1,0 +1,107 @@
+"""Run one piece of code as a notebook cell: this is what happens *inside* the walls.
+
+The same file is built into the wasm guest and copied into the docker image, so that both tiers
+mean the same by value, error and traceback. It has no imports from agentkit and trusts nothing to
+it: whoever asked treats the outcome as written by the code itself.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import linecache
+import sys
+import traceback
+from typing import Any
+
+__all__ = ["evaluate", "fresh_namespace"]
+
+_NAME = "<cell>"
+_VALUE_BYTES = 1 << 20
+_PROBE_BYTES = 8 << 20
+
+
+def fresh_namespace() -> dict[str, Any]:
+    """Return the globals of a new interpreter session."""
+    return {"__name__": "__main__", "__builtins__": __builtins__}
+
+
+def evaluate(code: str, namespace: dict[str, Any]) -> dict[str, Any]:
+    """Run ``code`` in ``namespace``; tracebacks go to ``sys.stderr``.
+
+    Returns ``exit`` (``ok``, ``error`` or ``memory``), ``value`` (the last expression as JSON text,
+    or None), ``error`` (the last line of the traceback) and ``state_lost``.
+    """
+    try:
+        body, last = _compile(code)
+    except BaseException as error:  # noqa: BLE001  a parser fails in many ways; all are the code's
+        return _failed("error", error, hide=None)
+    value: Any = None
+    try:
+        exec(body, namespace)  # noqa: S102  running code is what a sandbox is for
+        if last is not None:
+            value = eval(last, namespace)  # noqa: S307  the cell's own last expression
+    except MemoryError as error:
+        return _out_of_memory(error, namespace)
+    except SystemExit as error:
+        if error.code in {None, 0}:
+            return _outcome("ok")
+        return _outcome("error", error=f"SystemExit: {error.code}")
+    except BaseException as error:  # noqa: BLE001  whatever the code raises is its result
+        return _failed("error", error, hide=evaluate.__code__)
+    return _outcome("ok", value=_as_json(value))
+
+
+def _compile(code: str) -> tuple[Any, Any]:
+    linecache.cache[_NAME] = (len(code), None, code.splitlines(keepends=True), _NAME)
+    tree = ast.parse(code, _NAME)
+    last = None
+    if tree.body and isinstance(tree.body[-1], ast.Expr):
+        last = compile(ast.Expression(tree.body.pop().value), _NAME, "eval", dont_inherit=True)
+    return compile(tree, _NAME, "exec", dont_inherit=True), last
+
+
+def _outcome(
+    exit_reason: str, *, value: str | None = None, error: str = "", state_lost: bool = False
+) -> dict[str, Any]:
+    return {"exit": exit_reason, "value": value, "error": error, "state_lost": state_lost}
+
+
+def _failed(exit_reason: str, error: BaseException, hide: Any) -> dict[str, Any]:
+    """Print the traceback without this file's own frames; return its last line as the error."""
+    try:
+        frames = error.__traceback__
+        while frames is not None and hide is not None and frames.tb_frame.f_code is hide:
+            frames = frames.tb_next
+        if hide is None:
+            frames = None
+        lines = traceback.format_exception(type(error), error, frames)
+        sys.stderr.write("".join(lines))
+        last = "".join(traceback.format_exception_only(type(error), error)).strip()
+        text = last.splitlines()[-1]
+    except BaseException:  # noqa: BLE001  an exception may be built to break its own printing
+        text = type(error).__name__
+    return _outcome(exit_reason, error=text[:2000])
+
+
+def _out_of_memory(error: MemoryError, namespace: dict[str, Any]) -> dict[str, Any]:
+    """Answer with what is left; where that is too little to go on, give the state up."""
+    error.__traceback__ = None
+    try:
+        bytearray(_PROBE_BYTES)
+    except MemoryError:
+        namespace.clear()
+        namespace.update(fresh_namespace())
+        return _outcome("memory", error="MemoryError: nothing is left", state_lost=True)
+    return _outcome("memory", error="MemoryError: " + (str(error) or "out of memory"))
+
+
+def _as_json(value: Any) -> str | None:
+    """Return ``value`` as JSON text; None where it is no JSON or is too large to be one."""
+    if value is None:
+        return None
+    try:
+        text = json.dumps(value, allow_nan=False)
+    except BaseException:  # noqa: BLE001  a value may run code of its own; then it is no value
+        return None
+    return text if len(text) <= _VALUE_BYTES else None

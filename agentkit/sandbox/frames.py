@@ -1,0 +1,64 @@
+"""Length-prefixed JSON frames: how a session talks to the process that runs its code.
+
+A frame is four bytes, big-endian, the length of the body; then the body, one JSON object as ASCII.
+The file has no imports from agentkit: it is copied into the docker image beside the runner.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["FrameError", "FrameReader", "encode_frame"]
+
+_HEADER = struct.Struct(">I")
+
+
+class FrameError(ValueError):
+    """The bytes are no frame, or the frame is larger than its reader accepts."""
+
+
+def encode_frame(message: dict[str, Any]) -> bytes:
+    """Return ``message`` as one frame. Lone surrogates survive, as JSON escapes."""
+    body = json.dumps(message, separators=(",", ":")).encode("ascii")
+    return _HEADER.pack(len(body)) + body
+
+
+class FrameReader:
+    """Cuts a stream of bytes, fed in any pieces, into messages.
+
+    ``max_bytes``: the largest body accepted; what claims to be larger is refused by its header,
+    before any of it is stored.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._pending = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[dict[str, Any]]:
+        """Take ``data`` and yield the messages it completes. Raises ``FrameError``."""
+        self._pending += data
+        while len(self._pending) >= _HEADER.size:
+            (length,) = _HEADER.unpack_from(self._pending)
+            if length > self._max_bytes:
+                raise FrameError(f"a frame of {length} bytes; at most {self._max_bytes} are read")
+            end = _HEADER.size + length
+            if len(self._pending) < end:
+                return
+            body = bytes(self._pending[_HEADER.size : end])
+            del self._pending[:end]
+            yield _decode(body)
+
+
+def _decode(body: bytes) -> dict[str, Any]:
+    try:
+        message = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise FrameError(f"a frame that is no JSON: {type(error).__name__}") from error
+    if not isinstance(message, dict):
+        raise FrameError(f"a frame that is no JSON object but {type(message).__name__}")
+    return message

@@ -1,0 +1,191 @@
+"""Build the guest at first use: Python to a component, the component to native code. Then cache.
+
+No compiler is needed: componentize-py brings CPython as WebAssembly, wasmtime compiles it. Each of
+the two steps takes 11-20 s and runs in a process of its own, so that both can be interrupted; a
+finished step is kept. The key of an entry holds all that the result depends on: the guest's
+sources, both tools' versions, the engine's configuration and the CPU's features.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import anyio
+import structlog
+
+from agentkit.errors import SandboxError
+from agentkit.sandbox.wasm.cache import OwnedCache, default_cache_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agentkit.sandbox.wasm.cache import CachedFile
+
+__all__ = ["Progress", "boot_command", "ensure_guest", "versions"]
+
+Progress: TypeAlias = "Callable[[str, int, int], None]"
+"""Called with a stage, how many of its steps are done, and how many there are."""
+
+_GUEST = Path(__file__).parent / "guest"
+_CELL = Path(__file__).parent.parent / "cell.py"
+_STAGES = ("build the wasm guest", "compile it for this machine")
+_INSTALL = "pip install 'agentkit-gated[wasm]'"
+_log = structlog.get_logger(__name__)
+
+# -I drops PYTHONPATH and the current directory, so the worker is told where the two packages are.
+_BOOT = "import sys; sys.path[:0] = sys.argv[1:3]; from {module} import {name} as f; f({arguments})"
+
+
+def boot_command(module: str, name: str, *arguments: str) -> list[str]:
+    """Return the command that calls ``module.name(*arguments)`` in an isolated interpreter."""
+    import wasmtime  # noqa: PLC0415  wasmtime stays optional
+
+    package_root = str(Path(__file__).parents[3])
+    wasmtime_root = str(Path(wasmtime.__file__).parents[1])
+    code = _BOOT.format(module=module, name=name, arguments="*sys.argv[3:]")
+    return [sys.executable, "-I", "-c", code, package_root, wasmtime_root, *arguments]
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of both tools. Raises ``SandboxError`` where one is missing."""
+    found = {}
+    for package in ("wasmtime", "componentize-py"):
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError as error:
+            raise SandboxError(
+                f"the wasm sandbox needs {package}, which is not installed", cure=_INSTALL
+            ) from error
+    return found
+
+
+async def ensure_guest(
+    directory: Path | None = None, progress: Progress = lambda _stage, _done, _total: None
+) -> CachedFile:
+    """Return the compiled guest, built and cached where it is not there yet.
+
+    ``directory``: where to cache, by default the user's cache. Raises ``SandboxError``.
+    """
+    cache = OwnedCache((directory or default_cache_directory()) / "wasm")
+    component_key, native_key = await anyio.to_thread.run_sync(_keys)
+    found = await anyio.to_thread.run_sync(cache.find, native_key, "guest.cwasm")
+    if found:
+        return found
+    async with cache.locked():
+        found = await anyio.to_thread.run_sync(cache.find, native_key, "guest.cwasm")
+        if found is None:
+            await _build(cache, component_key, native_key, progress)
+            found = await anyio.to_thread.run_sync(cache.find, native_key, "guest.cwasm")
+    if found is None:
+        raise SandboxError(
+            "the compiled guest was rejected right after it was built",
+            place=str(cache.directory),
+            cure="use a local directory with owners and modes: set AGENTKIT_CACHE",
+        )
+    return found
+
+
+async def _build(
+    cache: OwnedCache, component_key: str, native_key: str, progress: Progress
+) -> None:
+    total = len(_STAGES)
+    with tempfile.TemporaryDirectory(prefix="agentkit-guest-") as name:
+        work = Path(name)
+        wasm = await anyio.to_thread.run_sync(cache.find, component_key, "guest.wasm")
+        if wasm is None:
+            progress(_STAGES[0], 0, total)
+            _log.info("sandbox_guest_build", stage=_STAGES[0])
+            data = await _componentize(work)
+            cache.store(component_key, {"guest.wasm": data})
+        else:
+            data = await anyio.Path(wasm.path).read_bytes()
+            if hashlib.sha256(data).hexdigest() != wasm.sha256:
+                raise SandboxError(
+                    "the guest changed while it was read", place=str(wasm.path), cure="try again"
+                )
+        progress(_STAGES[1], 1, total)
+        _log.info("sandbox_guest_build", stage=_STAGES[1])
+        native = await _compile(work, data)
+        cache.store(native_key, {"guest.cwasm": native})
+        progress(_STAGES[1], total, total)
+
+
+async def _componentize(work: Path) -> bytes:
+    sources = work / "sources"
+    shutil.copytree(_GUEST, sources, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(_CELL, sources / "cell.py")
+    script = (
+        "import sys; from componentize_py import script; sys.argv[0] = 'componentize-py'; script()"
+    )
+    output = work / "guest.wasm"
+    arguments = ["-q", "-d", str(sources / "world.wit"), "-w", "runner"]
+    arguments += ["componentize", "app", "-p", str(sources), "-o", str(output)]
+    await _step(_STAGES[0], [sys.executable, "-c", script, *arguments])
+    return output.read_bytes()
+
+
+async def _compile(work: Path, wasm: bytes) -> bytes:
+    source, output = work / "input.wasm", work / "guest.cwasm"
+    source.write_bytes(wasm)
+    await _step(_STAGES[1], boot_command(__name__, "compile_file", str(source), str(output)))
+    return output.read_bytes()
+
+
+def compile_file(source: str, output: str) -> None:
+    """Compile the component ``source`` into ``output``; the body of the second step's process."""
+    from agentkit.sandbox.wasm.engine import compile_component  # noqa: PLC0415  wasmtime optional
+
+    Path(output).write_bytes(compile_component(Path(source).read_bytes()))
+
+
+async def _step(stage: str, command: list[str]) -> None:
+    done = await anyio.run_process(command, check=False, stderr=subprocess.STDOUT)
+    if done.returncode != 0:
+        lines = done.stdout.decode("utf-8", "replace").strip().splitlines()
+        raise SandboxError(
+            f"could not {stage}: {lines[-1] if lines else f'exit status {done.returncode}'}",
+            cure=f"check the tools with: {_INSTALL}",
+        )
+
+
+def _keys() -> tuple[str, str]:
+    """Return the cache keys of the component and of its native code."""
+    found = versions()
+    from agentkit.sandbox.wasm.engine import ENGINE_CONFIG  # noqa: PLC0415  wasmtime is optional
+
+    sources = {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted([*_GUEST.glob("*.py"), *_GUEST.glob("*.wit"), _CELL])
+    }
+    component = {"sources": sources, "componentize-py": found["componentize-py"]}
+    native = {
+        **component,
+        "wasmtime": found["wasmtime"],
+        "engine": ENGINE_CONFIG,
+        "machine": [platform.system(), platform.machine(), _cpu_features()],
+    }
+    return _digest("component", component), _digest("native", native)
+
+
+def _digest(kind: str, content: object) -> str:
+    text = json.dumps(content, sort_keys=True)
+    return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+
+
+def _cpu_features() -> str:
+    """Return what tells one CPU's instruction set from another's."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return platform.processor()
+    names = ("flags", "Features", "isa")
+    return next((line for line in lines if line.startswith(names)), platform.processor())

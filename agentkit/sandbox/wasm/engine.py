@@ -1,0 +1,182 @@
+"""The wall itself: which WebAssembly engine runs the guest, and the little that it may import.
+
+Runs inside the worker process only. What is covered: the guest's memory and stack are bounded, its
+time ends at an epoch deadline, and of WASI it gets clocks, random bytes and empty lists; any other
+import ends the run and is named in the result. What is not covered: a flaw in wasmtime's compiler;
+for that the worker process has limits of its own and nothing worth reading.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import time
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import wasmtime
+from wasmtime import component
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["ENGINE_CONFIG", "Guest", "Stopped", "Walls", "compile_component", "make_engine"]
+
+ENGINE_CONFIG = "epoch;component;stack=1MiB;reserve=4GiB;v1"
+TICK_S = 0.02
+_STACK_BYTES = 1 << 20
+_UNKNOWN_IMPORT = re.compile(r"unknown import: `([^`]+)`")
+_PAGE = 4096
+
+
+class Stopped(Exception):  # noqa: N818  the run was stopped; nothing is wrong with the host
+    """The guest was ended from outside. ``reason``: an ``ExitReason`` value."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        self.reason = reason
+        self.message = message
+        super().__init__(message)
+
+
+def make_engine() -> wasmtime.Engine:
+    """Return the engine; its configuration is part of the compiled guest's identity."""
+    config = wasmtime.Config()
+    config.epoch_interruption = True
+    config.wasm_component_model = True
+    config.max_wasm_stack = _STACK_BYTES
+    config.memory_reservation = 4 << 30
+    return wasmtime.Engine(config)
+
+
+def compile_component(wasm: bytes) -> bytes:
+    """Compile a component ahead of time to native code for this machine (11-18 s)."""
+    return bytes(component.Component(make_engine(), wasm).serialize())
+
+
+class Walls:
+    """The host functions of all instances, and the limits of the run that is going on.
+
+    ``emit``: takes a stream number and a text, may raise ``Stopped``. ``seed``: where given, random
+    bytes come from it, the same after each reset.
+    """
+
+    def __init__(self, emit: Callable[[int, str], None], seed: int | None) -> None:
+        self.deadline = float("inf")
+        self._emit = emit
+        self._seed = seed
+        self._random = self._new_random()
+
+    def restart_random(self) -> None:
+        """Begin the sequence of random bytes again, for a fresh instance."""
+        self._random = self._new_random()
+
+    def _new_random(self) -> random.Random:
+        return random.SystemRandom() if self._seed is None else random.Random(self._seed)  # noqa: S311  a seed is asked for to repeat a run
+
+    def _sleep(self, _store: Any, nanoseconds: int) -> None:
+        remaining = self.deadline - time.monotonic()
+        time.sleep(max(0.0, min(nanoseconds / 1e9, remaining)))
+        if nanoseconds / 1e9 >= remaining:
+            raise Stopped("timeout", "the time was over while the code slept")
+
+    def link(self, engine: wasmtime.Engine, guest: component.Component) -> component.Linker:
+        """Return a linker: the functions below, and a trap for every other import."""
+        given: dict[str, dict[str, Callable[..., Any]]] = {
+            "wasi:cli/environment": {
+                "get-environment": lambda _store: [],
+                "get-arguments": lambda _store: [],
+                "initial-cwd": lambda _store: None,
+            },
+            "wasi:filesystem/preopens": {"get-directories": lambda _store: []},
+            "wasi:random/random": {
+                "get-random-bytes": lambda _store, count: self._random.randbytes(count),
+                "get-random-u64": lambda _store: self._random.getrandbits(64),
+            },
+            "wasi:clocks/monotonic-clock": {
+                "now": lambda _store: time.monotonic_ns(),
+                "resolution": lambda _store: 1,
+            },
+            "wasi:clocks/wall-clock": {
+                "now": lambda _store: _wall_clock(time.time_ns()),
+                "resolution": lambda _store: _wall_clock(1),
+            },
+        }
+        linker = component.Linker(engine)
+        linker.allow_shadowing = True
+        linker.define_unknown_imports_as_traps(guest)
+        with linker.root() as root:
+            root.add_func("emit", lambda _store, stream, text: self._emit(stream, text))
+            root.add_func("sleep", self._sleep)
+            for name in guest.type.imports(engine):
+                functions = given.get(name.partition("@")[0])
+                if functions:
+                    with root.add_instance(name) as instance:
+                        for function_name, function in functions.items():
+                            instance.add_func(function_name, function)
+        return linker
+
+
+def _wall_clock(nanoseconds: int) -> SimpleNamespace:
+    return SimpleNamespace(seconds=nanoseconds // 10**9, nanoseconds=nanoseconds % 10**9)
+
+
+class Guest:
+    """One instance of the guest: one Python interpreter. After ``Stopped`` it must be dropped."""
+
+    def __init__(
+        self,
+        engine: wasmtime.Engine,
+        linker: component.Linker,
+        guest: component.Component,
+        memory_bytes: int,
+    ) -> None:
+        self._memory_bytes = memory_bytes
+        self._store = wasmtime.Store(engine)
+        self._store.set_limits(memory_size=memory_bytes)
+        self._store.set_epoch_deadline(1 << 62)
+        instance = linker.instantiate(self._store, guest)
+        self._run = _function(instance, self._store, "run")
+        self.python_version = str(_function(instance, self._store, "prepare")(self._store))
+
+    def run(self, request: str, timeout_s: float) -> str:
+        """Run one cell. Raises ``Stopped`` where the walls ended it."""
+        self._store.set_epoch_deadline(max(1, int(timeout_s / TICK_S)))
+        try:
+            return str(self._run(self._store, request))
+        except (wasmtime.WasmtimeError, wasmtime.Trap) as error:
+            raise self._stopped(str(error)) from error
+
+    def _stopped(self, trap: str) -> Stopped:
+        unknown = _UNKNOWN_IMPORT.search(trap)
+        if unknown:
+            name = re.sub(r"@[0-9.]+", "", unknown[1])
+            if name.startswith("wasi:cli/exit"):
+                return Stopped("lost", "the code ended its own interpreter")
+            return Stopped("violation", f"the code reached for {name}, which the walls do not give")
+        if "wasm trap: interrupt" in trap:
+            return Stopped("timeout", "the time was over")
+        if "call stack exhausted" in trap:
+            return Stopped("memory", "the stack was exhausted")
+        if _resident_bytes() > self._memory_bytes * 3 // 4:
+            return Stopped("memory", "the memory was exhausted")
+        last = trap.strip().rpartition("\n")[2].strip()
+        return Stopped("lost", f"the interpreter crashed: {last}")
+
+
+def _function(instance: component.Instance, store: wasmtime.Store, name: str) -> component.Func:
+    function = instance.get_func(store, name)
+    if function is None:
+        raise RuntimeError(f"the guest has no export {name!r}")
+    return function
+
+
+def _resident_bytes() -> int:
+    """Return what this process holds now; where /proc is missing, what it held at most."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as statm:  # noqa: PTH123  hot path
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        import resource  # noqa: PLC0415  macOS only
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,0 +1,292 @@
+"""The wasm tier: one worker process per session, replaced whenever it had to be killed.
+
+What is covered: code runs as WebAssembly without files, sockets or processes, in a worker process
+with an empty environment, in a session of its own and under resource limits; its time ends inside
+(epoch) and outside (SIGKILL of the worker's group); a caller that is cancelled kills its run.
+What is not covered: side channels of shared hardware; a flaw of wasmtime lets code into the worker
+process, which runs as this user; use the docker tier, or both machines, where that is too little.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from agentkit.errors import SandboxError
+from agentkit.sandbox.frames import FrameError, FrameReader, encode_frame
+from agentkit.sandbox.interface import Execution, ExitReason, Limits, Tier
+from agentkit.sandbox.record import (
+    CODE_BYTES,
+    FLOOD_FACTOR,
+    OUTER_GRACE_S,
+    RunRecord,
+    frame_bytes,
+    request,
+)
+from agentkit.sandbox.wasm.build import boot_command, ensure_guest, versions
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+    from pathlib import Path
+
+    from anyio.abc import Process
+
+    from agentkit.sandbox.wasm.build import Progress
+    from agentkit.sandbox.wasm.cache import CachedFile
+
+__all__ = ["WasmSandbox"]
+
+_START_TIMEOUT_S = 30.0
+_LEAST_MEMORY_MIB = 64  # CPython with its standard library takes 40 of them
+
+
+class WasmSandbox:
+    """The tier that needs nothing installed but two wheels.
+
+    ``cache``: where the compiled guest is kept. ``progress``: told of the stages of the first
+    build. ``seed``: makes random numbers the same in each fresh interpreter.
+    """
+
+    def __init__(
+        self,
+        *,
+        cache: Path | None = None,
+        progress: Progress = lambda _stage, _done, _total: None,
+        seed: int | None = None,
+    ) -> None:
+        self._cache = cache
+        self._progress = progress
+        self._seed = seed
+        self._guest: CachedFile | None = None
+
+    @property
+    def tier(self) -> Tier:
+        """Return ``Tier.WASM``."""
+        return Tier.WASM
+
+    async def check(self) -> str:
+        """Run a line through a worker; return versions and walls. See ``Sandbox.check``."""
+        async with self.session() as session:
+            execution = await session.run("import sys; sys.version.split()[0]")
+        if not execution.ok or not isinstance(execution.value, str):
+            raise SandboxError(
+                f"the wasm sandbox did not answer: {execution.exit_reason}: {execution.error}",
+                cure="remove the cache directory (AGENTKIT_CACHE) and try again",
+            )
+        return (
+            f"CPython {execution.value} on wasmtime {versions()['wasmtime']}, worker process, "
+            "no files, no network, no processes"
+        )
+
+    @asynccontextmanager
+    async def session(self, limits: Limits = Limits()) -> AsyncIterator[WasmSession]:
+        """Open a session with a warm worker. Raises ``SandboxError``."""
+        if limits.memory_mib < _LEAST_MEMORY_MIB:
+            raise SandboxError(
+                f"{limits.memory_mib} MiB are too little for Python",
+                cure=f"give Limits.memory_mib of at least {_LEAST_MEMORY_MIB}",
+            )
+        if self._guest is None:
+            self._guest = await ensure_guest(self._cache, self._progress)
+        session = WasmSession(self._guest, limits, self._seed)
+        try:
+            await session.start()
+            yield session
+        finally:
+            with anyio.CancelScope(shield=True):
+                await session.close()
+
+
+class WasmSession:
+    """A session whose interpreter lives in a worker process. See ``SandboxSession``."""
+
+    def __init__(self, guest: CachedFile, limits: Limits, seed: int | None) -> None:
+        self._guest = guest
+        self._limits = limits
+        self._seed = seed
+        self._lock = anyio.Lock()
+        self._worker: _WorkerProcess | None = None
+        self._used = False
+
+    async def start(self) -> None:
+        """Start the worker. Raises ``SandboxError`` where it does not come up."""
+        worker = _WorkerProcess(frame_bytes(self._limits))
+        try:
+            await worker.start(self._guest, self._limits, self._seed)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await worker.kill()
+            raise
+        self._worker = worker
+
+    async def run(
+        self,
+        code: str,
+        *,
+        files: Mapping[str, bytes] = MappingProxyType({}),
+        timeout_s: float | None = None,
+    ) -> Execution:
+        """Run ``code``; see ``SandboxSession.run``. Runs of one session wait for each other."""
+        asked = request(code, files, timeout_s, self._limits)
+        asked["flood_bytes"] = self._limits.output_bytes * FLOOD_FACTOR
+        asked["reply_bytes"] = frame_bytes(self._limits)
+        record = RunRecord(self._limits)
+        if len(code) > CODE_BYTES:
+            return record.stopped(
+                ExitReason.ERROR,
+                f"the code has {len(code)} characters; at most {CODE_BYTES} are run",
+                0.0,
+                state_lost=False,
+            )
+        async with self._lock:
+            restarted = await self._ensure_worker()
+            self._used = True
+            execution = await self._exchange(asked, record)
+        return replace(execution, state_lost=True) if restarted else execution
+
+    async def reset(self) -> None:
+        """Go to a fresh interpreter; see ``SandboxSession.reset``."""
+        async with self._lock:
+            self._used = False
+            worker = self._worker
+            if worker is None or worker.ended:
+                return  # the next run starts a fresh one anyway
+            with anyio.move_on_after(_START_TIMEOUT_S):
+                try:
+                    await worker.send({"op": "reset"})
+                    await worker.receive()
+                except (EOFError, FrameError):
+                    pass
+                else:
+                    return
+            await self._drop_worker()
+
+    async def close(self) -> None:
+        """End the worker."""
+        await self._drop_worker()
+
+    async def _ensure_worker(self) -> bool:
+        """Have a living worker; return whether earlier state was lost on the way."""
+        if self._worker is not None and not self._worker.ended:
+            return False
+        await self._drop_worker()
+        await self.start()
+        return self._used
+
+    async def _drop_worker(self) -> None:
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            with anyio.CancelScope(shield=True):
+                await worker.kill()
+
+    async def _exchange(self, asked: dict[str, Any], record: RunRecord) -> Execution:
+        worker = self._worker
+        if worker is None:
+            raise SandboxError("the session is closed", cure="open a new session")
+        timeout_s = float(asked["timeout_s"])
+        began = time.monotonic()
+        finished: Execution | None = None
+        stopped = (ExitReason.TIMEOUT, "the time was over; the worker was killed")
+        try:
+            with anyio.move_on_after(timeout_s + OUTER_GRACE_S):
+                try:
+                    await worker.send(asked)
+                    while finished is None:
+                        frame = await worker.receive()
+                        if frame.get("type") == "output":
+                            record.output(frame)
+                        else:
+                            finished = record.finished(frame, time.monotonic() - began)
+                except EOFError:
+                    stopped = (ExitReason.LOST, "the worker process died")
+                except FrameError as error:
+                    stopped = (ExitReason.LOST, f"the worker's answer broke: {error}")
+        finally:
+            if finished is None:
+                await self._drop_worker()
+        return finished or record.stopped(*stopped, time.monotonic() - began)
+
+
+class _WorkerProcess:
+    """The process at the other end of two pipes."""
+
+    def __init__(self, max_frame_bytes: int) -> None:
+        self._reader = FrameReader(max_frame_bytes)
+        self._frames: list[dict[str, Any]] = []
+        self._process: Process | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self._process is None or self._process.returncode is not None
+
+    async def start(self, guest: CachedFile, limits: Limits, seed: int | None) -> None:
+        arguments = [
+            str(guest.path),
+            guest.sha256,
+            str(limits.memory_mib << 20),
+            str(os.getpid()),
+            "" if seed is None else str(seed),
+        ]
+        self._process = await anyio.open_process(
+            boot_command("agentkit.sandbox.wasm.worker", "main", *arguments),
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            env={},
+            start_new_session=True,
+        )
+        told: dict[str, Any] = {"error": "it did not start in time"}
+        with anyio.move_on_after(_START_TIMEOUT_S):
+            try:
+                told = await self.receive()
+            except (EOFError, FrameError) as error:
+                told = {"error": f"it ended at its start: {error}"}
+        if told.get("type") != "ready":
+            raise SandboxError(
+                f"the wasm worker failed: {told.get('error')}",
+                cure=f"see whether '{sys.executable} -c \"import wasmtime\"' works; if it does, "
+                "remove the cache directory (AGENTKIT_CACHE)",
+            )
+
+    async def send(self, message: dict[str, Any]) -> None:
+        if self._process is None or self._process.stdin is None:
+            raise EOFError("no worker")
+        try:
+            await self._process.stdin.send(encode_frame(message))
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
+            raise EOFError("the worker does not listen") from error
+
+    async def receive(self) -> dict[str, Any]:
+        """Return the next frame. Raises ``EOFError`` when there is none, and ``FrameError``."""
+        while not self._frames:
+            if self._process is None or self._process.stdout is None:
+                raise EOFError("no worker")
+            try:
+                data = await self._process.stdout.receive()
+            except (anyio.EndOfStream, anyio.BrokenResourceError) as error:
+                raise EOFError("the worker ended") from error
+            self._frames.extend(self._reader.feed(data))
+        return self._frames.pop(0)
+
+    async def kill(self) -> None:
+        """Kill the worker's whole group and wait until it is gone."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.returncode is None:
+            kill_group = partial(os.killpg, process.pid, signal.SIGKILL)
+            try:
+                kill_group()
+            except ProcessLookupError:
+                pass  # it ended by itself just now
+        await process.wait()
+        await process.aclose()

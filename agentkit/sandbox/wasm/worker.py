@@ -1,0 +1,233 @@
+"""The worker process: holds the guest, talks frames over its standard input and output.
+
+Started with an empty environment in a session of its own, it limits itself before it loads
+anything: memory, file size, open files, no core dump, no further processes; it dies with its
+parent. What is covered: whatever the guest does ends in a result frame or in the death of this
+process, which its parent sees. What is not covered: CPU use by a parent that never stops asking.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import hashlib
+import json
+import os
+import resource
+import signal
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from agentkit.sandbox.frames import FrameReader, encode_frame
+from agentkit.sandbox.wasm.engine import TICK_S, Guest, Stopped, Walls, make_engine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["main"]
+
+_ADDRESS_SPACE = 32 << 30  # wasmtime reserves 4 GiB of addresses for each memory it bounds
+_OWN_MEMORY = 256 << 20
+_OPEN_FILES = 32
+_PR_SET_PDEATHSIG = 1
+_REQUEST_BYTES = 1 << 31
+_LINE_BYTES = 16 * 1024
+
+
+class _Output:
+    """Counts and gathers what the guest writes; sent by the ticking thread and at the end."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pending: list[tuple[int, str]] = []
+        self._written = 0
+        self._limit = 0
+        self._flood = 0
+        self.dropped = 0
+
+    def begin(self, limit: int, flood: int) -> None:
+        with self._lock:
+            self._pending.clear()
+            self._written = self.dropped = 0
+            self._limit, self._flood = limit, flood
+
+    def emit(self, stream: int, text: str) -> None:
+        data = text.encode("utf-8", "replace")
+        with self._lock:
+            room = max(self._limit - self._written, 0)
+            self._written += len(data)
+            if room >= len(data):
+                self._pending.append((stream, text))
+            else:
+                self.dropped += len(data) - room
+                self._pending.append((stream, data[:room].decode("utf-8", "ignore")))
+            flooding = self._written > self._flood
+        if flooding:
+            raise Stopped("output", f"the code wrote more than {self._flood} bytes")
+
+    def flush(self) -> None:
+        with self._lock:
+            pending, self._pending = self._pending, []
+            for stream, text in _joined(pending):
+                _send({"type": "output", "stream": stream, "text": text})
+
+
+def _joined(pending: list[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+    """Yield runs of the same stream as one text, in order."""
+    texts: list[str] = []
+    current = 0
+    for stream, text in pending:
+        if stream != current and texts:
+            yield current, "".join(texts)
+            texts = []
+        current = stream
+        texts.append(text)
+    if texts:
+        yield current, "".join(texts)
+
+
+def _send(frame: dict[str, Any]) -> None:
+    data = memoryview(encode_frame(frame))
+    while data:
+        data = data[os.write(1, data) :]
+
+
+def _die_with_parent(parent: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(0)
+
+
+def _limit_self(memory_bytes: int) -> None:
+    """Bound this process. Two instances may exist at once, the one in use and its successor."""
+    wanted = {
+        resource.RLIMIT_AS: _ADDRESS_SPACE,
+        resource.RLIMIT_DATA: 2 * memory_bytes + _OWN_MEMORY,
+        resource.RLIMIT_FSIZE: 0,
+        resource.RLIMIT_NOFILE: _OPEN_FILES,
+        resource.RLIMIT_CORE: 0,
+    }
+    for kind, value in wanted.items():
+        # macOS refuses some of these; the engine's own limits stand all the same
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(kind, (value, value))
+
+
+def _limit_cpu(timeout_s: float) -> None:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    seconds = int(usage.ru_utime + usage.ru_stime + timeout_s) + 3
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.RLIM_INFINITY))
+
+
+class _Worker:
+    def __init__(self, path: str, sha256: str, memory_bytes: int, seed: int | None) -> None:
+        import wasmtime.component  # noqa: PLC0415  after the limits are set
+
+        self._memory_bytes = memory_bytes
+        self.engine = make_engine()
+        with open(path, "rb") as file:  # noqa: PTH123  the descriptor is what is loaded below
+            if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+                raise ValueError("the compiled guest is not the one that was built")
+            linux = sys.platform == "linux"
+            loaded = f"/proc/self/fd/{file.fileno()}" if linux else path
+            self._component = wasmtime.component.Component.deserialize_file(self.engine, loaded)
+        self.output = _Output()
+        self._walls = Walls(self.output.emit, seed)
+        self._linker = self._walls.link(self.engine, self._component)
+        self._guest = self._new_guest()
+        self._spare: Guest | None = None
+
+    @property
+    def python_version(self) -> str:
+        return self._guest.python_version
+
+    def _new_guest(self) -> Guest:
+        self._walls.restart_random()
+        return Guest(self.engine, self._linker, self._component, self._memory_bytes)
+
+    def reset(self) -> None:
+        """Go to a fresh interpreter, the spare one where it is ready."""
+        self._guest = self._spare or self._new_guest()
+        self._spare = None
+
+    def prepare_spare(self) -> None:
+        """Make the next interpreter while nobody waits."""
+        if self._spare is None:
+            self._spare = self._new_guest()
+
+    def run(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Run one cell and return its result frame."""
+        timeout_s = float(asked["timeout_s"])
+        _limit_cpu(timeout_s)
+        self.output.begin(int(asked["output_bytes"]), int(asked["flood_bytes"]))
+        self._walls.deadline = time.monotonic() + timeout_s
+        before = resource.getrusage(resource.RUSAGE_SELF)
+        wanted = {key: asked[key] for key in ("code", "files", "file_bytes")}
+        try:
+            reply = self._guest.run(json.dumps(wanted), timeout_s)
+            result = self._checked(reply, int(asked["reply_bytes"]))
+        except Stopped as stop:
+            self.reset()
+            result = {"exit": stop.reason, "error": stop.message, "state_lost": True}
+        finally:
+            self._walls.deadline = float("inf")
+        after = resource.getrusage(resource.RUSAGE_SELF)
+        self.output.flush()
+        return {
+            **result,
+            "type": "result",
+            "dropped_output": self.output.dropped,
+            "cpu_s": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
+            "peak_memory_bytes": after.ru_maxrss * (1024 if sys.platform == "linux" else 1),
+        }
+
+    @staticmethod
+    def _checked(reply: str, reply_bytes: int) -> dict[str, Any]:
+        """Parse the guest's reply, which the code may have forged in any way it likes."""
+        if len(reply) > reply_bytes:
+            raise Stopped("output", f"the code's answer has {len(reply)} bytes")
+        try:
+            result = json.loads(reply)
+        except (ValueError, RecursionError):
+            result = None
+        if not isinstance(result, dict) or result.get("exit") not in {"ok", "error", "memory"}:
+            raise Stopped("violation", "the code broke its interpreter's own machinery")
+        return result
+
+
+def _tick(worker: _Worker, parent: int) -> None:
+    """Drive the epochs, send output as it comes, and end with the parent on every platform."""
+    while True:
+        time.sleep(TICK_S)
+        worker.engine.increment_epoch()
+        worker.output.flush()
+        if os.getppid() != parent:
+            os._exit(0)
+
+
+def main(path: str, sha256: str, memory_bytes: str, parent: str, seed: str) -> None:
+    """Serve requests from standard input until it ends."""
+    _die_with_parent(int(parent))
+    _limit_self(int(memory_bytes))
+    try:
+        worker = _Worker(path, sha256, int(memory_bytes), int(seed) if seed else None)
+    except Exception as error:  # noqa: BLE001  told to the parent, which raises it
+        _send({"type": "fatal", "error": f"{type(error).__name__}: {error}"[:2000]})
+        return
+    threading.Thread(target=_tick, args=(worker, int(parent)), daemon=True).start()
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))  # all threads there will be exist now
+    _send({"type": "ready", "python": worker.python_version})
+    reader = FrameReader(_REQUEST_BYTES)
+    while data := os.read(0, 1 << 16):
+        for asked in reader.feed(data):
+            if asked["op"] == "reset":
+                worker.reset()
+                _send({"type": "reset"})
+            else:
+                _send(worker.run(asked))
+                worker.prepare_spare()
