@@ -20,8 +20,6 @@ which is one number per class of failure:
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 __all__ = [
     "AgentkitError",
     "AuditDamaged",
@@ -45,7 +43,7 @@ class AgentkitError(Exception):
     ``cure``: what to do next, empty only where nothing can be done.
     """
 
-    exit_code: ClassVar[int] = 1
+    exit_code: int = 1
 
     def __init__(self, message: str, *, cure: str = "", place: str = "") -> None:
         self.message = message
@@ -66,13 +64,28 @@ class SpecError(AgentkitError):
 
 
 class StartupRefused(AgentkitError):
-    """A startup rule forbids running. ``rule`` is its id, ``clause`` the text it rests on."""
+    """A startup rule forbids running. ``rule`` is its id, ``clause`` the text it rests on.
+
+    ``exit_code`` tells the class of what is missing where it is not a licence: a refusal for want
+    of a sandbox tier leaves with the sandbox's code.
+    """
 
     exit_code = 4
 
-    def __init__(self, message: str, *, rule: str, clause: str, cure: str, place: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        rule: str,
+        clause: str,
+        cure: str,
+        place: str = "",
+        exit_code: int | None = None,
+    ) -> None:
         self.rule = rule
         self.clause = clause
+        if exit_code is not None:
+            self.exit_code = exit_code
         super().__init__(f"{message} [rule {rule}; {clause}]", cure=cure, place=place)
 
 

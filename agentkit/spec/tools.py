@@ -74,10 +74,10 @@ class ToolSpec(Section):
         description="For a tool of your own: module:name, importable from the folder of"
         " agent.yaml. Left out for a built-in tool.",
     )
-    approval: Literal["never", "ask"] | None = Field(
-        default=None,
-        description="Whether a person is asked before each call; left out, the tool's effect"
-        " decides.",
+    approval: Literal["auto", "ask"] = Field(
+        default="auto",
+        description="ask: a person is asked before each call. auto: where a write or external"
+        " effect would land on a value that does not come from the user.",
     )
     arguments: ArgumentSchema | None = Field(
         default=None,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import sys
+from dataclasses import replace
 from importlib.machinery import SourceFileLoader
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -22,8 +23,12 @@ if TYPE_CHECKING:
 __all__ = ["load_tool"]
 
 
-def load_tool(reference: str, folder: Path, *, place: str = "") -> Tool:
+def load_tool(
+    reference: str, folder: Path, *, name: str | None = None, place: str = ""
+) -> Tool:
     """Return the tool at ``module:attribute``, looked up in ``folder`` first.
+
+    ``name``: what the tool is called, by default what its declaration says.
 
     Raises ``ToolError`` (with ``place``) where the module or attribute is absent, fails to
     import, or is no ``Tool``.
@@ -42,7 +47,7 @@ def load_tool(reference: str, folder: Path, *, place: str = "") -> Tool:
             cure="decorate the function with @tool(effect=...)",
             place=place,
         )
-    return found
+    return replace(found, name=name) if name else found
 
 
 def _import(name: str, folder: Path, place: str) -> ModuleType:

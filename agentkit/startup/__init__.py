@@ -1,0 +1,16 @@
+"""The gate before the first turn: licence, audit log, tools, sandbox, guards, model; or a refusal."""
+
+from agentkit.startup.gate import Rooms, start
+from agentkit.startup.licence import decide_licences, model_identity
+from agentkit.startup.report import StartupCheck, StartupObserver, StartupReport, ignore_check
+
+__all__ = [
+    "Rooms",
+    "StartupCheck",
+    "StartupObserver",
+    "StartupReport",
+    "decide_licences",
+    "ignore_check",
+    "model_identity",
+    "start",
+]

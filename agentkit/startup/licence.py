@@ -1,0 +1,94 @@
+"""From a specification to the licence decisions it needs: one for each model it would run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agentkit.licensing import (
+    Access,
+    Deployment,
+    DeclaredUse,
+    Distribution,
+    LicenceDecision,
+    ModelIdentity,
+    Principal,
+    PrincipalKind,
+    Review,
+    Role,
+    decide,
+)
+from agentkit.spec import EmbeddedModel, LocalModel, RemoteModel
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from agentkit.spec import AgentSpec, DeploymentSpec, ModelSpec
+
+__all__ = ["EMBEDDED_MODEL_ID", "decide_licences", "model_identity"]
+
+EMBEDDED_MODEL_ID = "agentkit/smollm2-135m-upcycled"
+"""The embedded model's id in the licence table."""
+
+
+def decide_licences(spec: AgentSpec, today: date) -> tuple[LicenceDecision, ...]:
+    """Decide over the model that answers and, where there is one, over Llama Guard."""
+    access = _access(spec.model)
+    decisions = [decide(model_identity(spec.model), _deployment(spec, access), today=today)]
+    guard = spec.guards.llama_guard
+    if guard is not None:
+        identity = ModelIdentity(guard.id, guard.revision)
+        guard_access = Access(guard.access) if guard.access else None
+        decisions.append(decide(identity, _deployment(spec, guard_access), today=today))
+    return tuple(decisions)
+
+
+def model_identity(model: ModelSpec) -> ModelIdentity:
+    """Return the model as the licence table knows it."""
+    match model:
+        case EmbeddedModel():
+            return ModelIdentity(EMBEDDED_MODEL_ID)
+        case LocalModel():
+            name = model.id or model.base_model or str(model.path)
+            return ModelIdentity(name, model.revision, model.licence, model.base_model)
+        case RemoteModel():
+            return ModelIdentity(model.id, model.revision, model.licence, model.base_model)
+
+
+def _access(model: ModelSpec) -> Access | None:
+    if not isinstance(model, RemoteModel):
+        return Access.SELF_HOSTED
+    return Access(model.access) if model.access else None
+
+
+def _deployment(spec: AgentSpec, access: Access | None) -> Deployment:
+    stated: DeploymentSpec = spec.deployment
+    principal = stated.principal
+    return Deployment(
+        principal=Principal(
+            name=principal.name,
+            kind=PrincipalKind(principal.kind),
+            country=principal.country,
+            affiliates=principal.affiliates,
+            staff_countries=principal.staff_countries,
+            organisation_number=principal.organisation_number,
+        ),
+        role=Role(stated.role),
+        access=access,
+        distribution=Distribution(stated.distribution) if stated.distribution else None,
+        monthly_active_users=stated.monthly_active_users,
+        attribution=stated.attribution,
+        ships_licence=stated.ships_licence,
+        end_user_evidence=stated.end_user_evidence,
+        declared_uses=tuple(DeclaredUse(use) for use in stated.declared_uses),
+        languages=stated.languages,
+        language_evaluations=stated.language_evaluations,
+        grants=stated.grants,
+        review=Review(
+            reviewer=stated.review.reviewer,
+            signed=stated.review.signed,
+            expires=stated.review.expires,
+            covers=stated.review.covers,
+        )
+        if stated.review
+        else None,
+    )
