@@ -89,9 +89,7 @@ class Agent:
         loaded = spec if isinstance(spec, LoadedSpec) else load_spec(spec)
         run_id = uuid.uuid4().hex
         async with AsyncExitStack() as stack:
-            rooms = await start(
-                loaded, run_id, stack, progress=progress, observe=observe_startup
-            )
+            rooms = await start(loaded, run_id, stack, progress=progress, observe=observe_startup)
             yield cls(
                 loaded.spec,
                 rooms,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
     from agentkit.messages import FunctionDeclaration, JsonObject, Message
     from agentkit.model.prompt import Prompt
@@ -130,7 +130,7 @@ class ChatModel(Protocol):
     """A model that continues a conversation.
 
     ``generate`` yields deltas, ends with exactly one ``FinishDelta`` and raises ``ModelError`` or
-    ``BackendError``. Closing the iterator, or cancelling the task, stops the generation.
+    ``BackendError``. Closing the generator, or cancelling the task, stops the generation.
     """
 
     @property
@@ -144,7 +144,7 @@ class ChatModel(Protocol):
         tools: Sequence[FunctionDeclaration] = (),
         constraint: Constraint = Constraint(),
         settings: GenerationSettings = GenerationSettings(),
-    ) -> AsyncIterator[Delta]:
+    ) -> AsyncGenerator[Delta, None]:
         """Continue the conversation."""
 
     async def aclose(self) -> None:
@@ -157,5 +157,5 @@ class PromptModel(ChatModel, Protocol):
 
     def generate_prompt(
         self, prompt: Prompt, *, settings: GenerationSettings = GenerationSettings()
-    ) -> AsyncIterator[Delta]:
+    ) -> AsyncGenerator[Delta, None]:
         """Continue the prompt with text."""

@@ -127,10 +127,10 @@ class Recorder:
             sensitive={"arguments": _spelled(call)},
         )
 
-    async def outcome(self, call: ToolCallPart, status: str, text: str) -> Receipt:
+    async def outcome(self, call: ToolCallPart, status: str, text: str) -> None:
         """Record how a call ended. Also recorded while the turn is being cancelled."""
         with anyio.CancelScope(shield=True):
-            return await self._write(
+            await self._write(
                 EventKind.OUTCOME,
                 call_id=call.call_id,
                 body={"tool": call.name, "status": status},
@@ -143,10 +143,10 @@ class Recorder:
             EventKind.ANSWER, body={"sources": [*sources]}, sensitive={"text": text}
         )
 
-    async def ended(self, reason: str, body: JsonObject) -> Receipt:
+    async def ended(self, reason: str, body: JsonObject) -> None:
         """Record how the turn ended. Also recorded while the turn is being cancelled."""
         with anyio.CancelScope(shield=True):
-            return await self._write(EventKind.TURN_ENDED, body={"reason": reason, **body})
+            await self._write(EventKind.TURN_ENDED, body={"reason": reason, **body})
 
     async def _write(
         self,

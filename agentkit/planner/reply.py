@@ -63,7 +63,7 @@ async def ask_model(
     invalid: list[InvalidCallDelta] = []
     finish: FinishDelta | None = None
     stream = model.generate(conversation, tools=tools, constraint=constraint, settings=settings)
-    async with aclosing(stream) as deltas:  # type: ignore[type-var]  # every implementation is an async generator
+    async with aclosing(stream) as deltas:
         async for delta in deltas:
             match delta:
                 case TextDelta():

@@ -143,9 +143,7 @@ class _Startup:
             draft.detail = f"{info.model_id} {info.revision}, {info.architecture}, {info.backend}"
         spec = self.loaded.spec
         report = StartupReport(spec.name, self.loaded.sha256, tuple(self.checks), decisions)
-        return Rooms(
-            self.log, model, (*sandboxed, *tools.values()), guards, code_guards, report
-        )
+        return Rooms(self.log, model, (*sandboxed, *tools.values()), guards, code_guards, report)
 
     async def _decide_licences(self) -> tuple[LicenceDecision, ...]:
         """Decide, record, and only then refuse: the decision is the first record either way."""
@@ -228,7 +226,9 @@ class _Startup:
                     exit_code=GuardError.exit_code,
                 )
         count = sum(len(detectors) for detectors in names.values())
-        draft.detail = f"{count} detectors at {len(names)} boundaries and the code scan, canaries found"
+        draft.detail = (
+            f"{count} detectors at {len(names)} boundaries and the code scan, canaries found"
+        )
         draft.body = {"detectors": {boundary.value: [*names[boundary]] for boundary in Boundary}}
         return guards, code_guards
 

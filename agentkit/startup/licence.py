@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from agentkit.licensing import (
     Access,
-    Deployment,
     DeclaredUse,
+    Deployment,
     Distribution,
     LicenceDecision,
     ModelIdentity,

@@ -8,7 +8,7 @@ import anyio.to_thread
 
 from agentkit.errors import ModelError
 from agentkit.model.remote import RemoteModel as RemoteChatModel
-from agentkit.spec import EmbeddedModel, LocalModel, RemoteModel
+from agentkit.spec import EmbeddedModel, RemoteModel
 
 if TYPE_CHECKING:
     from agentkit.model import ChatModel

@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["load_tool"]
 
 
-def load_tool(
-    reference: str, folder: Path, *, name: str | None = None, place: str = ""
-) -> Tool:
+def load_tool(reference: str, folder: Path, *, name: str | None = None, place: str = "") -> Tool:
     """Return the tool at ``module:attribute``, looked up in ``folder`` first.
 
     ``name``: what the tool is called, by default what its declaration says.

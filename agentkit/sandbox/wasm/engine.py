@@ -30,7 +30,7 @@ _UNKNOWN_IMPORT = re.compile(r"unknown import: `([^`]+)`")
 _PAGE = 4096
 
 
-class Stopped(Exception):  # noqa: N818  the run was stopped; nothing is wrong with the host
+class Stopped(Exception):
     """The guest was ended from outside. ``reason``: an ``ExitReason`` value."""
 
     def __init__(self, reason: str, message: str) -> None:
