@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import uuid
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
@@ -25,6 +24,7 @@ from agentkit.startup import ignore_check, start
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
 
     from agentkit.audit import AuditLog
     from agentkit.planner import Answer, Approver, Observer

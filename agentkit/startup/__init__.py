@@ -1,4 +1,4 @@
-"""The gate before the first turn: licence, audit log, tools, sandbox, guards, model; or a refusal."""
+"""The gate before the first turn: everything is checked, or it refuses to start."""
 
 from agentkit.startup.gate import Rooms, start
 from agentkit.startup.licence import decide_licences, model_identity
