@@ -133,6 +133,7 @@ _LLAMA = (
     ),
     *_models(
         "llama2", Purpose.CHAT, "meta-llama/Llama-2-7b-chat-hf meta-llama/Llama-2-13b-chat-hf"
+        languages=frozenset({"en"}),
     ),
 )
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from agentkit.licensing import Deployment, Finding, LicenceDecision
 
 SCOUT = "meta-llama/Llama-4-Scout-17B-16E-Instruct"
-DEEPSEEK = "deepseek-ai/DeepSeek-V3"
 
 
 @pytest.mark.parametrize(

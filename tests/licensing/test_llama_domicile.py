@@ -29,7 +29,11 @@ COUNTERPARTY = [
     for code in ("NO", "DE", "CH", "GB", "US", None)
 ]
 
-EVIDENCE = {"role": "end_user", "access": None, "end_user_evidence": "Notes 4 by Nordsoft AS"}
+EVIDENCE = {
+    "role": "end_user",
+    "access": "managed_api",
+    "end_user_evidence": "Notes 4 by Nordsoft AS",
+}
 DOMICILE = [
     *(
         _row(f"EU: company, {role}", EU, "deny", country="DE", role=role)
@@ -69,6 +73,9 @@ DOMICILE = [
         country="DE",
         distribution=None,
         **EVIDENCE,
+    ),
+    _row(
+        "EU: end user, access unknown", EU, "review", country="DE", **{**EVIDENCE, "access": None}
     ),
     _row("EU: managed API", EU, "review", country="DE", access="managed_api"),
     _row(
