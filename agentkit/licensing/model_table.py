@@ -132,7 +132,10 @@ _LLAMA = (
         languages=frozenset({"en"}),
     ),
     *_models(
-        "llama2", Purpose.CHAT, "meta-llama/Llama-2-7b-chat-hf meta-llama/Llama-2-13b-chat-hf"
+        "llama2",
+        Purpose.CHAT,
+        "meta-llama/Llama-2-7b-chat-hf meta-llama/Llama-2-13b-chat-hf",
+        languages=frozenset({"en"}),
     ),
 )
 

@@ -69,7 +69,7 @@ class Distribution(StrEnum):
 
 
 class Access(StrEnum):
-    """How the principal reaches the model: own copy of the weights, or somebody's managed API."""
+    """Who holds the weights: the principal has its own copy, or somebody else serves the model."""
 
     SELF_HOSTED = "self_hosted"
     MANAGED_API = "managed_api"

@@ -96,13 +96,15 @@ def _end_user(case: LlamaCase, clause: str) -> Finding:
     if deployment.access is Access.SELF_HOSTED or passes_on:
         reason = "who holds the weights or passes the model on is no mere end user of a product"
         return Finding(_RULE, clause, Outcome.DENY, reason, _OTHER_MODEL)
-    if deployment.distribution is None or not (deployment.end_user_evidence or "").strip():
+    unknown = deployment.access is None or deployment.distribution is None
+    if unknown or not (deployment.end_user_evidence or "").strip():
         return Finding(
             _RULE,
             clause,
             Outcome.REVIEW,
             "end users are exempt, and nothing shows that the principal is purely one",
-            "name product and supplier in end_user_evidence and state distribution: internal",
+            "name product and supplier in end_user_evidence, and state access: managed_api and "
+            "distribution: internal",
         )
     reason = f"end user of a third party's product: {deployment.end_user_evidence}"
     return Finding(_RULE, clause, Outcome.ALLOW, reason)

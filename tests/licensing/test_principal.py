@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,12 +15,12 @@ def _norwegian(number: str) -> Principal:
     return Principal("Fjordbank", PrincipalKind.COMPANY, "NO", organisation_number=number)
 
 
-def _deployment(**facts: Any) -> Deployment:
+def _deployment(**facts: object) -> Deployment:
     return Deployment(Principal("Fjordbank", PrincipalKind.COMPANY, "NO"), **facts)
 
 
 def test_plain_strings_become_members_and_codes_are_normalised() -> None:
-    principal = Principal("A", "company", "el", affiliates=("uk", "DE", "UK"))  # type: ignore[arg-type]  # as read from YAML
+    principal = Principal("A", "company", "el", affiliates=("uk", "DE", "UK"))
     assert principal.kind is PrincipalKind.COMPANY
     assert (principal.country, principal.affiliates) == ("GR", ("DE", "GB"))
     deployment = _deployment(role="deployer", distribution="product", languages=("nb-NO", "EN"))
@@ -43,7 +42,7 @@ def test_plain_strings_become_members_and_codes_are_normalised() -> None:
         ({"role": "deployer", "grants": ("llama4: ",)}, "llama4:"),
     ],
 )
-def test_wrong_facts_are_errors_with_a_cure(facts: dict[str, Any], cure: str) -> None:
+def test_wrong_facts_are_errors_with_a_cure(facts: dict[str, object], cure: str) -> None:
     with pytest.raises(SpecError) as caught:
         _deployment(**facts)
     assert cure in caught.value.cure

@@ -1,0 +1,152 @@
+"""Which terms govern: the table, the base model or the operator's statement."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agentkit.errors import SpecError
+from agentkit.licensing import (
+    KNOWN_MODELS,
+    KnownModel,
+    Modality,
+    ModelIdentity,
+    catalogue,
+    decide,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agentkit.licensing import Deployment, Finding, LicenceDecision
+
+SCOUT = "meta-llama/Llama-4-Scout-17B-16E-Instruct"
+
+
+@pytest.mark.parametrize(
+    ("identity", "rule", "cure"),
+    [
+        (ModelIdentity("acme/unknown-9b"), "model.unknown", "model.licence"),
+        (ModelIdentity("acme/unknown-9b"), "model.unknown", "model.base_model"),
+        (ModelIdentity(""), "model.unknown", "model.licence"),
+        (ModelIdentity("openai/gpt-oss-20"), "model.unknown", "did you mean openai/gpt-oss-20b?"),
+        (ModelIdentity(f"/models/{SCOUT}"), "model.unknown", f"did you mean {SCOUT}?"),
+        (ModelIdentity("/models/x", licence="apache2"), "model.statement", "mean apache-2.0?"),
+        (ModelIdentity("/models/x", licence="proprietary"), "model.statement", "Known: "),
+        (ModelIdentity(SCOUT, licence="apache-2.0"), "model.statement", f"base_model: {SCOUT}"),
+        (ModelIdentity(SCOUT, licence="llama3.1"), "model.statement", "publisher states"),
+        (ModelIdentity(SCOUT, base_model="openai/gpt-oss-20b"), "model.base", "publisher states"),
+        # a fine-tune of Llama 4 cannot be relicensed, nor a copy of it by its name alone
+        (ModelIdentity("/m/x", licence="mit", base_model=SCOUT), "model.statement", "publisher"),
+        (ModelIdentity(f"/m/{SCOUT}-GGUF", licence="mit"), "model.statement", "publisher states"),
+        (
+            ModelIdentity(f"/m/{SCOUT}-GGUF", base_model="openai/gpt-oss-20b"),
+            "model.base",
+            "publisher states",
+        ),
+        (
+            ModelIdentity("/m/x", licence="mit", base_model=f"acme/{SCOUT}"),
+            "model.statement",
+            "publisher states",
+        ),
+        (ModelIdentity("meta-llama/Llama-4-Behemoth"), "model.unreleased", "alternatives"),
+        (
+            ModelIdentity("/m/llama-4-behemoth-288b-16e", licence="llama4"),
+            "model.unreleased",
+            "alternatives",
+        ),
+        (ModelIdentity("/m/x", base_model="Llama 4 Behemoth"), "model.unreleased", "alternatives"),
+    ],
+)
+def test_refused(
+    judge: Callable[..., LicenceDecision],
+    found: Callable[..., Finding],
+    identity: ModelIdentity,
+    rule: str,
+    cure: str,
+) -> None:
+    decision = judge(identity)
+    assert decision.outcome == "deny"
+    assert cure in found(decision, rule).cure
+    assert decision.licence is None
+    assert decision.alternatives
+
+
+def test_matching_ignores_case_and_nothing_else(judge: Callable[..., LicenceDecision]) -> None:
+    assert judge(SCOUT.upper()).allowed
+    assert judge(f" {SCOUT.lower()}\n").allowed
+    assert not judge(SCOUT.replace("-", "_")).allowed
+    assert not judge(SCOUT.removesuffix("-Instruct") + "-Chat").allowed
+
+
+def test_a_fine_tune_inherits_terms_and_modality(judge: Callable[..., LicenceDecision]) -> None:
+    tuned = ModelIdentity("/models/fjord", base_model=SCOUT)
+    assert judge(tuned).licence == judge(SCOUT).licence
+    assert judge(tuned).modality is Modality.MULTIMODAL
+    assert judge(tuned).allowed
+    assert judge(tuned, "DE").outcome == "deny"
+    same = ModelIdentity("/models/fjord", base_model=SCOUT, licence="LLAMA4")
+    assert judge(same).allowed
+
+
+def test_a_statement_is_recorded_as_the_operators(
+    judge: Callable[..., LicenceDecision], found: Callable[..., Finding]
+) -> None:
+    decision = judge(ModelIdentity("/models/x", licence="Apache-2.0"), "DE")
+    assert decision.allowed
+    finding = found(decision, "model.statement")
+    assert finding.outcome == "record"
+    assert "operator" in finding.clause
+
+
+def test_a_stated_llama_counts_as_multimodal_and_supports_no_language(
+    judge: Callable[..., LicenceDecision], found: Callable[..., Finding]
+) -> None:
+    stated = ModelIdentity("/models/x", licence="llama4")
+    assert found(judge(stated, "DE"), "llama.eu_multimodal").outcome == "deny"
+    assert "base_model" in found(judge(stated, "DE"), "llama.eu_multimodal").cure
+    assert found(judge(stated), "llama.languages").outcome == "review"
+    assert judge(stated, language_evaluations=("en",)).allowed
+
+
+def test_an_unknown_base_model_is_reviewed(judge: Callable[..., LicenceDecision]) -> None:
+    made = ModelIdentity("/models/x", licence="mit", base_model="acme/secret")
+    assert judge(made).outcome == "review"
+    assert judge(ModelIdentity("openai/gpt-oss-20b", base_model="acme/x")).outcome == "review"
+
+
+def test_a_permissive_base_published_under_other_terms_is_reviewed(
+    judge: Callable[..., LicenceDecision],
+) -> None:
+    made = ModelIdentity("/models/x", licence="mit", base_model="openai/gpt-oss-20b")
+    assert judge(made).outcome == "review"
+    assert judge(made).licence is not None
+    assert judge(made).licence.licence_id == "mit"
+
+
+def test_a_revision_whose_terms_were_not_read_is_reviewed(
+    deploy: Callable[..., Deployment], judge: Callable[..., LicenceDecision]
+) -> None:
+    thinking = "arcee-ai/Trinity-Large-Thinking"
+    assert judge(thinking).outcome == "review"
+    assert judge(ModelIdentity(thinking, revision="abc")).outcome == "review"
+    read = KnownModel("acme/m", "mit", revisions=frozenset({"abc"}))
+    models = catalogue(KNOWN_MODELS.values(), [read])
+    for revision, outcome in [("abc", "allow"), ("def", "review"), (None, "review")]:
+        identity = ModelIdentity("acme/m", revision=revision)
+        decision = decide(identity, deploy(), today=judge().table_date, models=models)
+        assert decision.outcome == outcome
+
+
+def test_an_unpinned_revision_is_recorded_with_its_cure(
+    judge: Callable[..., LicenceDecision], found: Callable[..., Finding]
+) -> None:
+    assert found(judge(), "model.revision").cure.startswith("pin model.revision")
+    pinned = judge(ModelIdentity(SCOUT, revision="92f3b1597a195b523d8d9e5700e57e4fbb8f20d3"))
+    assert found(pinned, "model.revision").cure == ""
+
+
+def test_a_catalogue_takes_only_licences_that_were_read() -> None:
+    with pytest.raises(SpecError, match="'acme-1' is not in the table"):
+        catalogue([KnownModel("acme/m", "acme-1")])
