@@ -21,7 +21,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 class GenerationSpec(Section):
-    """How the model samples."""
+    """Sampling: how the next token is chosen, and when to stop."""
 
     max_tokens: Annotated[int, Field(ge=1, le=131_072)] = Field(
         default=512, description="At most this many tokens in one reply of the model."
