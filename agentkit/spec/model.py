@@ -125,9 +125,6 @@ class RemoteModel(Endpoint):
         description="The licence's id on model hubs. Needed where the model is not in agentkit's"
         " table; where it is, it must agree.",
     )
-    base_model: HubId | None = Field(
-        default=None, description="The open model behind the server's own name for it."
-    )
     generation: GenerationSpec = Field(
         default=GenerationSpec(), description="How the model samples."
     )
