@@ -44,6 +44,10 @@ __all__ = ["parse"]
 MAX_DEPTH = 32
 MAX_VALUES = 10_000
 
+# What ruamel.yaml's scanner breaks with on some malformed input, such as escapes past U+10FFFF and
+# odd directives; for the user it is a file that is not YAML.
+_SCANNER_FAULTS = (YAMLError, ValueError, ArithmeticError, LookupError, AttributeError, TypeError)
+
 
 def parse(text: str, path: str) -> tuple[Node, list[Problem]]:
     """Return the tree of the one document in ``text``, and the problems that leave it readable.
@@ -54,16 +58,13 @@ def parse(text: str, path: str) -> tuple[Node, list[Problem]]:
     try:
         return composer.document(), composer.problems
     except MarkedYAMLError as error:
-        raise SpecProblems(path, [*composer.problems, explain_syntax(error, text)]) from None
-    except (YAMLError, ValueError, LookupError, AttributeError, TypeError, AssertionError) as error:
-        # ruamel.yaml's scanner breaks with these on some malformed input (escapes past U+10FFFF,
-        # odd directives); for the user it is a file that is not YAML
-        composer.fail(
-            composer.last,
-            "",
-            f"the YAML is broken after this place ({type(error).__name__})",
-            "check the lines that follow for quotes, brackets and indentation",
-        )
+        broken = explain_syntax(error, text, composer.last_event)
+    except _SCANNER_FAULTS as error:
+        at = _mark(composer.last_event)
+        message = f"the YAML is broken after this place ({type(error).__name__})"
+        fix = "check the lines that follow for quotes, brackets and escapes"
+        broken = Problem(at.line, at.column, "", message, fix)
+    raise SpecProblems(path, [*composer.problems, broken])
 
 
 @dataclass(slots=True)
@@ -73,7 +74,7 @@ class _Composer:
     problems: list[Problem] = field(default_factory=list)
     anchors: dict[str, Node] = field(default_factory=dict)
     values: int = 0
-    last: Mark = field(default_factory=Mark)
+    last_event: Any = None
     events: Iterator[Any] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -88,9 +89,8 @@ class _Composer:
         self.problems.append(Problem(mark.line, mark.column, text, message, fix))
 
     def next(self) -> Any:  # noqa: ANN401 - ruamel.yaml's event classes carry no types
-        event = next(self.events)
-        self.last = _mark(event)
-        return event
+        self.last_event = next(self.events)
+        return self.last_event
 
     def document(self) -> Node:
         self.next()  # the start of the stream
@@ -112,8 +112,9 @@ class _Composer:
     def check_directives(self, start: DocumentStartEvent) -> None:
         version = start.version
         if version is not None and tuple(version) != (1, 2):
+            before = self.text[: self.text.index("%YAML")]
             self.note(
-                Mark(),
+                Mark(len(before.splitlines()) + 1),
                 "%YAML",
                 f"the file says YAML {'.'.join(map(str, version))}, agentkit reads YAML 1.2",
                 "remove the %YAML line",
@@ -164,6 +165,8 @@ class _Composer:
             if not isinstance(key, ScalarNode):  # an alias to a list or mapping
                 self.fail(_mark(following), "", "a key must be text", "write the key out")
             name = self.key(key)
+            if name is None:
+                continue
             if name in entries:
                 first = entries[name].mark
                 self.note(
@@ -176,7 +179,8 @@ class _Composer:
                 entries[name] = Entry(key.mark, value)
         return MappingNode(mark, entries, size)
 
-    def key(self, key: ScalarNode) -> str:
+    def key(self, key: ScalarNode) -> str | None:
+        """Return the key's name; None, and a problem noted, where it is none."""
         if key.text == "<<":
             self.note(
                 key.mark,
@@ -184,24 +188,26 @@ class _Composer:
                 'merge keys ("<<") are not part of YAML 1.2',
                 "write the merged keys out",
             )
-        elif not isinstance(key.value, str):
+            return None
+        if not isinstance(key.value, str):
             self.note(
                 key.mark,
                 key.text,
                 f"a key must be text, found {key.text or 'nothing'}",
                 f'put it in quotes: "{key.text}"' if key.text else "write a key before the colon",
             )
-        return key.text
+            return None
+        return key.value
 
     def alias(self, event: AliasEvent, mark: Mark) -> Node:
         node = self.anchors.get(event.anchor)
         if node is None:
-            name = f"*{event.anchor}"
-            self.fail(
+            self.fail(  # not quoted: a key that begins with * looks the same
                 mark,
-                name,
-                f"the alias {quoted(name)} stands for nothing, or for what it is part of",
-                f"define it before, with &{event.anchor}, or write the value out",
+                "",
+                "this alias (*) stands for nothing, or for what it is part of",
+                "define it before, with & and the same name; or put text that begins with * in"
+                " quotes",
             )
         self.count(node.size, mark)
         return node
@@ -219,14 +225,17 @@ class _Composer:
     def check_tag(self, event: NodeEvent, mark: Mark) -> None:
         tag = getattr(event, "tag", None)
         if tag is not None:
+            name = str(tag).replace("tag:yaml.org,2002:", "!!")
             self.note(
                 mark,
-                str(tag),
-                f"the tag {quoted(str(tag))} is not allowed: agent.yaml is plain data",
+                name,
+                f"the tag {quoted(name)} is not allowed: agent.yaml is plain data",
                 'remove the tag; text that looks like a number goes in quotes: "8"',
             )
 
 
 def _mark(event: Any) -> Mark:  # noqa: ANN401 - ruamel.yaml's event classes carry no types
+    if event is None:
+        return Mark()
     start = event.start_mark
     return Mark(start.line + 1, start.column + 1)

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field
 
 from agentkit.spec.problems import quoted
 from agentkit.spec.secret import Secret  # noqa: TC001 - pydantic evaluates the annotation
-from agentkit.spec.section import Fault, Line, Section, faults, refuse_reference
+from agentkit.spec.section import Fault, HubId, Line, Section, faults, refuse_reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -84,6 +84,10 @@ class Endpoint(Section):
     id: Line = Field(description="The model's name on that server.", examples=["qwen3-30b-a3b"])
     revision: Line | None = Field(
         default=None, description="The server's version of the model, where it names one."
+    )
+    base_model: HubId | None = Field(
+        default=None,
+        description="The open model behind the server's own name for it; decides the licence.",
     )
     api_key: Secret | None = Field(
         default=None, description="The key, as a reference to an environment variable: ${NAME}."

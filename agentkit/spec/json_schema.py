@@ -20,10 +20,10 @@ def agent_json_schema() -> JsonObject:
     without a commit, secrets) only ``load_spec`` checks.
     """
     schema: dict[str, Any] = AgentSpec.model_json_schema()
-    schema["properties"]["tools"] |= _tools()
+    _tell_tools_apart(schema["properties"]["tools"])
     schema["$defs"]["LocalModel"]["oneOf"] = [
-        {"required": ["path"]},
-        {"required": ["id", "revision"]},
+        {"required": ["path"], "not": {"required": ["id"]}},
+        {"required": ["id", "revision"], "not": {"required": ["path"]}},
     ]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -32,12 +32,12 @@ def agent_json_schema() -> JsonObject:
     }
 
 
-def _tools() -> dict[str, Any]:
-    """Return the parts that tell built-in tools (by name) from one's own (by function)."""
+def _tell_tools_apart(tools: dict[str, Any]) -> None:
+    """Describe built-in tools by their names, and one's own by their function."""
+    (name_pattern,) = tools.pop("patternProperties")
     own = {"required": ["function"]}
     tool = {"$ref": "#/$defs/ToolSpec"}
     builtin = {"anyOf": [{"type": "null"}, {"allOf": [tool, {"not": own}]}]}
-    return {
-        "properties": dict.fromkeys(BUILTIN_TOOLS, builtin),
-        "additionalProperties": {"allOf": [tool, own]},
-    }
+    tools["propertyNames"] = {"pattern": name_pattern}
+    tools["properties"] = dict.fromkeys(BUILTIN_TOOLS, builtin)
+    tools["additionalProperties"] = {"allOf": [tool, own]}

@@ -21,7 +21,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 class GenerationSpec(Section):
-    """How the model samples."""
+    """Sampling: how the next token is chosen, and when to stop."""
 
     max_tokens: Annotated[int, Field(ge=1, le=131_072)] = Field(
         default=512, description="At most this many tokens in one reply of the model."
@@ -124,9 +124,6 @@ class RemoteModel(Endpoint):
         default=None,
         description="The licence's id on model hubs. Needed where the model is not in agentkit's"
         " table; where it is, it must agree.",
-    )
-    base_model: HubId | None = Field(
-        default=None, description="The open model behind the server's own name for it."
     )
     generation: GenerationSpec = Field(
         default=GenerationSpec(), description="How the model samples."

@@ -33,7 +33,7 @@ class LimitsSpec(Section):
 
 
 class AuditSpec(Section):
-    """Where the audit log is kept."""
+    """The record of every decision, kept for whoever must prove it."""
 
     path: FilePath = Field(
         default="./audit-log",

@@ -24,8 +24,11 @@ _UNCLOSED = {
 }
 
 
-def explain_syntax(error: MarkedYAMLError, text: str) -> Problem:
-    """Return the problem behind a parser's error; ``text`` is the file's text."""
+def explain_syntax(error: MarkedYAMLError, text: str, last_event: object) -> Problem:
+    """Return the problem behind a parser's error.
+
+    ``text``: the file's text. ``last_event``: the last one before the error, None at the start.
+    """
     complaint = error.problem or ""
     context = error.context or ""
     at = error.problem_mark or error.context_mark
@@ -33,12 +36,7 @@ def explain_syntax(error: MarkedYAMLError, text: str) -> Problem:
     if at is None:
         return Problem(1, 1, "", "this is not YAML", "check quotes, brackets and indentation")
     if "quoted scalar" in context and "end of stream" in complaint:
-        return _problem(
-            opening or at,
-            "",
-            "this quote is never closed",
-            "close it with the same quote; an apostrophe inside '…' is written twice",
-        )
+        return _unclosed_quote(opening or at)
     if "unknown escape" in complaint or "expected escape" in complaint:
         return _problem(
             at,
@@ -59,8 +57,17 @@ def explain_syntax(error: MarkedYAMLError, text: str) -> Problem:
     if "mapping values are not allowed" in complaint:
         return _misplaced_colon(at, text)
     if "<block end>" in complaint:
-        return _bad_block(at, text)
-    return _other(at, context, complaint)
+        return _bad_block(at, text, last_event)
+    return _other(at, opening or at, context, complaint)
+
+
+def _unclosed_quote(opening: StreamMark) -> Problem:
+    return _problem(
+        opening,
+        "",
+        "this quote is not closed where it should be",
+        "close it with the same quote; an apostrophe inside '…' is written twice",
+    )
 
 
 def _bad_start(at: StreamMark, text: str) -> Problem:
@@ -90,8 +97,11 @@ def _misplaced_colon(at: StreamMark, text: str) -> Problem:
     )
 
 
-def _bad_block(at: StreamMark, text: str) -> Problem:
+def _bad_block(at: StreamMark, text: str, last_event: object) -> Problem:
     line = _line(text, at.line)
+    start, end = getattr(last_event, "start_mark", at), getattr(last_event, "end_mark", at)
+    if getattr(last_event, "style", None) in ("'", '"') and start.line < end.line == at.line:
+        return _unclosed_quote(start)  # a later quote has closed it
     if line[: at.column].strip():
         return _problem(
             at,
@@ -108,7 +118,15 @@ def _bad_block(at: StreamMark, text: str) -> Problem:
     )
 
 
-def _other(at: StreamMark, context: str, complaint: str) -> Problem:
+def _other(at: StreamMark, opening: StreamMark, context: str, complaint: str) -> Problem:
+    if "simple key" in context:
+        # not quoted: it may be a key of the other kind
+        return _problem(
+            opening,
+            "",
+            "this line is neither a key, which needs a colon, nor the text of a key above it",
+            'add ":" if it is a key; indent it below its key if it is text',
+        )
     if "undefined tag handle" in complaint or "tag" in context:
         return _problem(at, "", "a tag is not allowed: agent.yaml is plain data", _TAG_FIX)
     if "alias" in context or "anchor" in context:

@@ -37,17 +37,31 @@ _EXPECTED = {
     "model_type": "a mapping of keys and values",
     "model_attributes_type": "a mapping of keys and values",
 }
+_EXAMPLES = {
+    "version": "1",
+    "name": "my-agent",
+    "model": "{source: embedded}",
+    "deployment": "and below it its principal",
+    "principal": "and below it name, kind and country",
+    "kind": "company",
+    "country": '"NO"',
+    "url": "https://models.example.no/v1",
+    "id": "and the model's name on the server",
+    "reviewer": "and who signed",
+    "signed": "2026-10-01",
+}
 _RANGES = {
     "greater_than": ("gt", "above", "write a number above {}"),
     "greater_than_equal": ("ge", "at least", "write {} or more"),
     "less_than": ("lt", "below", "write a number below {}"),
     "less_than_equal": ("le", "at most", "write {} or less"),
 }
+_YES_OR_NO = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 _SHAPES = {
     "a list": "write it as [a, b], or one item a line after a dash",
     "a mapping of keys and values": "write its keys on the next lines, indented by two spaces",
     "true or false": "write true or false, without quotes",
-    "text": 'put it in quotes: "…"',
+    "text": "write one text, not several values",
 }
 
 
@@ -78,6 +92,7 @@ def _fault(kind: str, context: dict[str, Any], node: Node) -> Fault:
     if kind in _RANGES:
         name, words, fix = _RANGES[kind]
         limit = context[name]
+        limit = int(limit) if limit == int(limit) else limit
         return Fault(f"must be {words} {limit:,}, found {found}", fix.format(limit))
     if kind in ("literal_error", "enum", "union_tag_invalid"):
         listed = context["expected_tags"] if kind == "union_tag_invalid" else context["expected"]
@@ -102,6 +117,10 @@ def _shape_fix(expected: str, node: Node) -> str:
         return _number_fix(expected, text)
     if expected == "text" and text:
         return f'put it in quotes: "{text}"'
+    if expected == "true or false" and text.lower() in _YES_OR_NO:
+        return f"write {_YES_OR_NO[text.lower()]}"
+    if expected.startswith("a mapping") and isinstance(node, ListNode):
+        return "write keys with a colon in place of the dashes or brackets"
     if expected == "a list" and text:
         return f"write it as a list: [{text}]"
     return _SHAPES.get(expected, "look the key up in docs/agent-yaml.md")
@@ -114,6 +133,8 @@ def _number_fix(expected: str, text: str) -> str:
         return f"write it without a fraction: {text.split('.', maxsplit=1)[0]}"
     if re.fullmatch(r"[0-9][0-9 _,.]*", text):
         return f"write digits only: {re.sub('[ _,.]', '', text)}"
+    if with_unit := re.fullmatch(r"([0-9]+) ?[A-Za-z%]+", text):
+        return f"write the number alone, the key names its unit: {with_unit[1]}"
     return f"write {expected}, such as 8"
 
 
@@ -130,15 +151,7 @@ def _missing_source(root: Node, path: _Path) -> Problem:
 
 
 def _missing_fix(name: str) -> str:
-    examples = {
-        "version": "1",
-        "name": "my-agent",
-        "kind": "company",
-        "country": '"NO"',
-        "source": "embedded",
-        "signed": "2026-10-01",
-    }
-    return f"add {name}: {examples.get(name, '…')}"
+    return f"add {name}: {_EXAMPLES.get(name, '…')}"
 
 
 def _place(
@@ -181,7 +194,8 @@ def dotted(path: _Path) -> str:
     """Return a path as people write it: ``guards.user_input[2]``."""
     text = ""
     for step in path:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
+        name = f"[{step}]" if isinstance(step, int) else step or '""'
+        text += name if isinstance(step, int) or not text else f".{name}"
     return text
 
 
