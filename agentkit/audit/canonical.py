@@ -35,6 +35,7 @@ __all__ = ["MAX_DEPTH", "canonical_json", "digest", "parse_canonical"]
 
 MAX_DEPTH = 64
 _SAFE_INTEGER = 2**53 - 1
+_PLAIN = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 _DECIMAL_BITS = 2048  # 617 digits; Python refuses from 640 at its strictest setting
 
 
@@ -43,7 +44,15 @@ def canonical_json(value: object) -> bytes:
 
     Raises ``AuditError`` where ``value`` is not JSON or nested deeper than ``MAX_DEPTH``.
     """
-    return rfc8785.dumps(_encode(value, 0))
+    floats: list[float] = []
+    encoded = _encode(value, 0, floats)
+    if not floats:
+        # Without fractions and beyond-ASCII keys, sorted keys and minimal escapes are the whole
+        # rule, which the encoder in C obeys too.
+        plain = _PLAIN.encode(encoded)
+        if plain.isascii():
+            return plain.encode()
+    return rfc8785.dumps(encoded)
 
 
 def digest(value: object) -> str:
@@ -62,9 +71,9 @@ def parse_canonical(data: bytes) -> JsonValue:
             parse_int=partial(_integer, odd),
             parse_constant=_refuse_constant,
         )
-        # Plain values need no second look: sorted keys and minimal escapes are the whole rule.
         if not odd and "$" not in text and text.isascii():
-            plain = json.dumps(parsed, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+            # No tags, so the value is its own encoding; see canonical_json for the rest.
+            plain = _PLAIN.encode(parsed)
             if plain == text:
                 return parsed  # type: ignore[no-any-return]  # json.loads returns Any
         value = _decode(parsed, 0)
@@ -81,15 +90,17 @@ def parse_canonical(data: bytes) -> JsonValue:
     raise ValueError("not in canonical form")
 
 
-def _encode(value: object, depth: int) -> JsonValue:
+def _encode(value: object, depth: int, floats: list[float]) -> JsonValue:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):
         plain = int(value)
         return plain if abs(plain) <= _SAFE_INTEGER else {"$int": _decimal(plain)}
     if isinstance(value, float):
-        odd = not math.isfinite(value) or (value == 0 and math.copysign(1, value) < 0)
-        return {"$float": float.__repr__(value)} if odd else float(value)
+        if not math.isfinite(value) or (value == 0 and math.copysign(1, value) < 0):
+            return {"$float": float.__repr__(value)}
+        floats.append(value)
+        return float(value)
     if isinstance(value, str):
         plain_text = str.__str__(value)
         if _is_unicode(plain_text):
@@ -101,16 +112,16 @@ def _encode(value: object, depth: int) -> JsonValue:
             cure="refuse the call: what cannot be recorded must not run",
         )
     if isinstance(value, list | tuple):
-        return [_encode(item, depth + 1) for item in value]
+        return [_encode(item, depth + 1, floats) for item in value]
     if isinstance(value, Mapping):
-        return _encode_object(value, depth)
+        return _encode_object(value, depth, floats)
     raise AuditError(
         f"a value of type {type(value).__name__} is not JSON",
         cure="record text, numbers, booleans, null, lists and objects only",
     )
 
 
-def _encode_object(value: Mapping[object, object], depth: int) -> JsonValue:
+def _encode_object(value: Mapping[object, object], depth: int, floats: list[float]) -> JsonValue:
     pairs: list[tuple[str, JsonValue]] = []
     plain = True
     for key, item in value.items():
@@ -120,10 +131,12 @@ def _encode_object(value: Mapping[object, object], depth: int) -> JsonValue:
                 cure="use strings as keys",
             )
         plain = plain and not key.startswith("$") and _is_unicode(key)
-        pairs.append((str.__str__(key), _encode(item, depth + 1)))
+        pairs.append((str.__str__(key), _encode(item, depth + 1, floats)))
     if plain:
         return dict(pairs)
-    return {"$object": [[_encode(key, depth), item] for key, item in sorted(pairs, key=_by_key)]}
+    return {
+        "$object": [[_encode(key, depth, floats), item] for key, item in sorted(pairs, key=_by_key)]
+    }
 
 
 def _by_key(pair: tuple[str, JsonValue]) -> str:

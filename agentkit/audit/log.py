@@ -38,7 +38,6 @@ from agentkit.audit.opening import (
     unlogged_recoveries,
 )
 from agentkit.audit.record import Draft, parse_record
-from agentkit.audit.sealed import Sealed, seal
 from agentkit.audit.segment import SegmentWriter
 from agentkit.errors import AuditDamaged, AuditError
 
@@ -65,14 +64,6 @@ class _Settings:
     clock: Callable[[], datetime]
 
 
-@dataclass(frozen=True, slots=True)
-class _Staged:
-    """An event ready to be written: its spelled fields and its sealed values."""
-
-    draft: Draft
-    sealed: tuple[Sealed, ...]
-
-
 class AuditLog:
     """An append-only log in a directory. Open it with ``AuditLog.open``; safe across threads."""
 
@@ -86,7 +77,7 @@ class AuditLog:
         self._signed_at = time.monotonic()
         self._failure: AuditError | None = None
         self._process = os.getpid()
-        self._group: GroupCommit[_Staged, Receipt] = GroupCommit(self._commit, _BATCH)
+        self._group: GroupCommit[Draft, Receipt] = GroupCommit(self._commit, _BATCH)
 
     @classmethod
     def open(
@@ -152,10 +143,7 @@ class AuditLog:
         the log goes on; where the disk failed, this and every later append is refused.
         """
         self._usable_files()
-        sealed = {name: seal(value) for name, value in event.sensitive.items()}
-        commitments = {name: value.commitment for name, value in sealed.items()}
-        staged = _Staged(Draft.of(event, commitments), tuple(sealed.values()))
-        return self._group.submit(staged)
+        return self._group.submit(Draft.of(event))
 
     async def record(self, event: AuditEvent) -> Receipt:
         """``append`` in a worker thread. Cancellation waits until the record is durable."""
@@ -236,7 +224,7 @@ class AuditLog:
             )
         return self._files
 
-    def _commit(self, batch: Sequence[_Staged]) -> list[Receipt]:
+    def _commit(self, batch: Sequence[Draft]) -> list[Receipt]:
         """Write a batch; runs in one thread at a time."""
         files = self._usable_files()
         with self._poisoning():
@@ -249,16 +237,16 @@ class AuditLog:
             return receipts
         return receipts
 
-    def _write(self, files: Files, batch: Sequence[_Staged]) -> list[Receipt]:
+    def _write(self, files: Files, batch: Sequence[Draft]) -> list[Receipt]:
         opened = self._opened
         if files.segment.size >= self._settings.segment_bytes:
             self._rotate(files)
         frontier, prev = opened.frontier.copy(), opened.prev
         payloads: list[bytes] = []
         receipts: list[Receipt] = []
-        for staged in batch:
+        for draft in batch:
             index = frontier.size
-            payload = staged.draft.spell(index, prev, self._now())
+            payload = draft.spell(index, prev, self._now())
             leaf = leaf_hash(payload)
             frontier.append(leaf)
             prev = leaf.hex()
@@ -266,15 +254,15 @@ class AuditLog:
             receipts.append(Receipt(index, prev))
         secrets = [
             (receipt.index, sealed)
-            for receipt, staged in zip(receipts, batch, strict=True)
-            for sealed in staged.sealed
+            for receipt, draft in zip(receipts, batch, strict=True)
+            for sealed in draft.sealed
         ]
         if secrets:
             files.store.add(secrets)
         files.segment.append(b"".join(frame(payload) for payload in payloads))
         opened.frontier, opened.prev = frontier, prev
-        for staged, payload in zip(batch, payloads, strict=True):
-            if staged.draft.kind in Ledger.FOLLOWED:
+        for draft, payload in zip(batch, payloads, strict=True):
+            if draft.kind in Ledger.FOLLOWED:
                 opened.ledger.follow(parse_record(payload))
         return receipts
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
 
@@ -10,11 +11,10 @@ from agentkit.audit.canonical import canonical_json, parse_canonical
 from agentkit.audit.event import EventKind
 from agentkit.audit.frames import MAX_PAYLOAD
 from agentkit.audit.merkle import leaf_hash
+from agentkit.audit.sealed import Sealed, seal
 from agentkit.errors import AuditError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from agentkit.audit.event import AuditEvent
     from agentkit.messages import JsonObject
 
@@ -92,19 +92,24 @@ class Draft:
     run_id: bytes
     commitments: bytes
     turn: int
+    sealed: tuple[Sealed, ...]
 
     @classmethod
-    def of(cls, event: AuditEvent, commitments: Mapping[str, str]) -> Draft:
-        """Spell ``event``. Raises ``AuditError`` where it cannot be recorded without loss."""
-        if not 0 <= event.turn <= _LAST_TURN:
-            raise AuditError(f"no turn can be numbered {event.turn}", cure="count turns from 0")
+    def of(cls, event: AuditEvent) -> Draft:
+        """Spell ``event`` and seal its sensitive values.
+
+        Raises ``AuditError`` where it cannot be recorded without loss.
+        """
+        _check_types(event)
+        sealed = {name: seal(value) for name, value in event.sensitive.items()}
         draft = cls(
             EventKind(event.kind),
             canonical_json(event.body),
             canonical_json(event.call_id),
             canonical_json(event.run_id),
-            canonical_json(commitments),
+            canonical_json({name: value.commitment for name, value in sealed.items()}),
             event.turn,
+            tuple(sealed.values()),
         )
         size = len(draft.body) + len(draft.call_id) + len(draft.run_id) + len(draft.commitments)
         if size > MAX_PAYLOAD - _FIXED_FIELDS:
@@ -128,6 +133,24 @@ class Draft:
                 self.run_id,
                 f',"time":"{time}","turn":{self.turn}}}'.encode(),
             )
+        )
+
+
+def _check_types(event: AuditEvent) -> None:
+    """Refuse what could be written but not read back, whatever the type checker was told."""
+    right = {
+        "kind": event.kind in EventKind.__members__.values(),
+        "run_id": isinstance(event.run_id, str),
+        "turn": type(event.turn) is int and 0 <= event.turn <= _LAST_TURN,
+        "call_id": isinstance(event.call_id, str),
+        "body": isinstance(event.body, Mapping),
+        "sensitive": isinstance(event.sensitive, Mapping),
+    }
+    wrong = [name for name, fits in right.items() if not fits]
+    if wrong:
+        raise AuditError(
+            f"an event's {wrong[0]} cannot be recorded",
+            cure="see AuditEvent for the types; turns are counted from 0",
         )
 
 
