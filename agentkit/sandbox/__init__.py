@@ -38,7 +38,10 @@ __all__ = [
 ]
 
 
-def open_sandbox(tier: Tier | str, **options: Any) -> Sandbox:
+def open_sandbox(
+    tier: Tier | str,
+    **options: Any,  # noqa: ANN401  each tier has its own
+) -> Sandbox:
     """Return the sandbox of ``tier``; ``options`` go to ``WasmSandbox`` or ``DockerSandbox``.
 
     Nothing is started yet: ``check()`` tells whether the tier can run here.
@@ -52,7 +55,7 @@ def open_sandbox(tier: Tier | str, **options: Any) -> Sandbox:
     return DockerSandbox(**options)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> type:
     if name == "WasmSandbox":
         from agentkit.sandbox.wasm import WasmSandbox  # noqa: PLC0415  wasmtime stays optional
 

@@ -12,6 +12,7 @@ import json
 import linecache
 import sys
 import traceback
+from types import CodeType, ModuleType
 from typing import Any
 
 __all__ = ["evaluate", "fresh_namespace"]
@@ -22,8 +23,13 @@ _PROBE_BYTES = 8 << 20
 
 
 def fresh_namespace() -> dict[str, Any]:
-    """Return the globals of a new interpreter session."""
-    return {"__name__": "__main__", "__builtins__": __builtins__}
+    """Return the globals of a new session: those of a new ``__main__``, as pickle and dataclasses
+    look classes up there.
+    """
+    main = ModuleType("__main__")
+    sys.modules["__main__"] = main
+    vars(main)["__builtins__"] = __builtins__
+    return vars(main)
 
 
 def evaluate(code: str, namespace: dict[str, Any]) -> dict[str, Any]:
@@ -56,8 +62,10 @@ def _compile(code: str) -> tuple[Any, Any]:
     linecache.cache[_NAME] = (len(code), None, code.splitlines(keepends=True), _NAME)
     tree = ast.parse(code, _NAME)
     last = None
-    if tree.body and isinstance(tree.body[-1], ast.Expr):
-        last = compile(ast.Expression(tree.body.pop().value), _NAME, "eval", dont_inherit=True)
+    final = tree.body[-1] if tree.body else None
+    if isinstance(final, ast.Expr):
+        tree.body.pop()
+        last = compile(ast.Expression(final.value), _NAME, "eval", dont_inherit=True)
     return compile(tree, _NAME, "exec", dont_inherit=True), last
 
 
@@ -67,7 +75,7 @@ def _outcome(
     return {"exit": exit_reason, "value": value, "error": error, "state_lost": state_lost}
 
 
-def _failed(exit_reason: str, error: BaseException, hide: Any) -> dict[str, Any]:
+def _failed(exit_reason: str, error: BaseException, hide: CodeType | None) -> dict[str, Any]:
     """Print the traceback without this file's own frames; return its last line as the error."""
     try:
         frames = error.__traceback__
@@ -91,12 +99,12 @@ def _out_of_memory(error: MemoryError, namespace: dict[str, Any]) -> dict[str, A
         bytearray(_PROBE_BYTES)
     except MemoryError:
         namespace.clear()
-        namespace.update(fresh_namespace())
+        namespace.update(__name__="__main__", __builtins__=__builtins__)
         return _outcome("memory", error="MemoryError: nothing is left", state_lost=True)
     return _outcome("memory", error="MemoryError: " + (str(error) or "out of memory"))
 
 
-def _as_json(value: Any) -> str | None:
+def _as_json(value: object) -> str | None:
     """Return ``value`` as JSON text; None where it is no JSON or is too large to be one."""
     if value is None:
         return None

@@ -40,6 +40,7 @@ OUTER_GRACE_S = 0.5  # how long the host waits after a run's time before it kill
 _NAME_LENGTH = 200
 _ARTIFACTS = 64
 _VALUE_BYTES = 1 << 20
+_NUMBER = 1e12  # larger than any honest count of seconds
 _SMALL_BYTES = 4 << 20  # room for value, output and headers in a frame
 _MEDIA_TYPES = mimetypes.MimeTypes()
 _STREAMS = {1: "stdout", 2: "stderr"}
@@ -64,7 +65,7 @@ def safe_name(name: str) -> str | None:
 def request(
     code: str, files: Mapping[str, bytes], timeout_s: float | None, limits: Limits
 ) -> dict[str, Any]:
-    """Return the request frame of a run. Raises ``SandboxError`` where the *caller* asks wrongly."""
+    """Return the request frame of a run. Raises ``SandboxError`` where the caller asks wrongly."""
     total = sum(len(data) for data in files.values())
     if total > limits.file_bytes:
         raise SandboxError(
@@ -88,6 +89,8 @@ def request(
         "timeout_s": seconds,
         "file_bytes": limits.file_bytes,
         "output_bytes": limits.output_bytes,
+        "flood_bytes": limits.output_bytes * FLOOD_FACTOR,
+        "reply_bytes": frame_bytes(limits),
         "files": {
             str(safe_name(name)): base64.b64encode(data).decode("ascii")
             for name, data in files.items()
@@ -244,4 +247,4 @@ def _integer(value: object) -> int:
 
 
 def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) and 0 <= value < 1e12 else 0.0
+    return float(value) if isinstance(value, int | float) and 0 <= value < _NUMBER else 0.0

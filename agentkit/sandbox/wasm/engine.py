@@ -27,7 +27,6 @@ ENGINE_CONFIG = "epoch;component;stack=1MiB;reserve=4GiB;v1"
 TICK_S = 0.02
 _STACK_BYTES = 1 << 20
 _UNKNOWN_IMPORT = re.compile(r"unknown import: `([^`]+)`")
-_PAGE = 4096
 
 
 class Stopped(Exception):
@@ -74,7 +73,7 @@ class Walls:
     def _new_random(self) -> random.Random:
         return random.SystemRandom() if self._seed is None else random.Random(self._seed)  # noqa: S311  a seed is asked for to repeat a run
 
-    def _sleep(self, _store: Any, nanoseconds: int) -> None:
+    def _sleep(self, _store: object, nanoseconds: int) -> None:
         remaining = self.deadline - time.monotonic()
         time.sleep(max(0.0, min(nanoseconds / 1e9, remaining)))
         if nanoseconds / 1e9 >= remaining:

@@ -13,34 +13,26 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from contextlib import asynccontextmanager, suppress
 from functools import partial
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from agentkit.errors import SandboxError
 from agentkit.sandbox.frames import FrameError, FrameReader, encode_frame
-from agentkit.sandbox.interface import Execution, ExitReason, Limits, Tier
-from agentkit.sandbox.record import (
-    CODE_BYTES,
-    FLOOD_FACTOR,
-    OUTER_GRACE_S,
-    RunRecord,
-    frame_bytes,
-    request,
-)
+from agentkit.sandbox.interface import Limits, Tier
+from agentkit.sandbox.record import frame_bytes
+from agentkit.sandbox.session import WorkerSession
 from agentkit.sandbox.wasm.build import boot_command, ensure_guest, versions
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from anyio.abc import Process
 
+    from agentkit.sandbox.interface import SandboxSession
     from agentkit.sandbox.wasm.build import Progress
     from agentkit.sandbox.wasm.cache import CachedFile
 
@@ -89,7 +81,7 @@ class WasmSandbox:
         )
 
     @asynccontextmanager
-    async def session(self, limits: Limits = Limits()) -> AsyncIterator[WasmSession]:
+    async def session(self, limits: Limits = Limits()) -> AsyncIterator[SandboxSession]:
         """Open a session with a warm worker. Raises ``SandboxError``."""
         if limits.memory_mib < _LEAST_MEMORY_MIB:
             raise SandboxError(
@@ -98,123 +90,25 @@ class WasmSandbox:
             )
         if self._guest is None:
             self._guest = await ensure_guest(self._cache, self._progress)
-        session = WasmSession(self._guest, limits, self._seed)
+        start = partial(_start_worker, self._guest, limits, self._seed)
+        session = WorkerSession(start, limits)
         try:
-            await session.start()
+            await session.open()
             yield session
         finally:
             with anyio.CancelScope(shield=True):
                 await session.close()
 
 
-class WasmSession:
-    """A session whose interpreter lives in a worker process. See ``SandboxSession``."""
-
-    def __init__(self, guest: CachedFile, limits: Limits, seed: int | None) -> None:
-        self._guest = guest
-        self._limits = limits
-        self._seed = seed
-        self._lock = anyio.Lock()
-        self._worker: _WorkerProcess | None = None
-        self._used = False
-
-    async def start(self) -> None:
-        """Start the worker. Raises ``SandboxError`` where it does not come up."""
-        worker = _WorkerProcess(frame_bytes(self._limits))
-        try:
-            await worker.start(self._guest, self._limits, self._seed)
-        except BaseException:
-            with anyio.CancelScope(shield=True):
-                await worker.kill()
-            raise
-        self._worker = worker
-
-    async def run(
-        self,
-        code: str,
-        *,
-        files: Mapping[str, bytes] = MappingProxyType({}),
-        timeout_s: float | None = None,
-    ) -> Execution:
-        """Run ``code``; see ``SandboxSession.run``. Runs of one session wait for each other."""
-        asked = request(code, files, timeout_s, self._limits)
-        asked["flood_bytes"] = self._limits.output_bytes * FLOOD_FACTOR
-        asked["reply_bytes"] = frame_bytes(self._limits)
-        record = RunRecord(self._limits)
-        if len(code) > CODE_BYTES:
-            return record.stopped(
-                ExitReason.ERROR,
-                f"the code has {len(code)} characters; at most {CODE_BYTES} are run",
-                0.0,
-                state_lost=False,
-            )
-        async with self._lock:
-            restarted = await self._ensure_worker()
-            self._used = True
-            execution = await self._exchange(asked, record)
-        return replace(execution, state_lost=True) if restarted else execution
-
-    async def reset(self) -> None:
-        """Go to a fresh interpreter; see ``SandboxSession.reset``."""
-        async with self._lock:
-            self._used = False
-            worker = self._worker
-            if worker is None or worker.ended:
-                return  # the next run starts a fresh one anyway
-            with anyio.move_on_after(_START_TIMEOUT_S):
-                try:
-                    await worker.send({"op": "reset"})
-                    await worker.receive()
-                except (EOFError, FrameError):
-                    pass
-                else:
-                    return
-            await self._drop_worker()
-
-    async def close(self) -> None:
-        """End the worker."""
-        await self._drop_worker()
-
-    async def _ensure_worker(self) -> bool:
-        """Have a living worker; return whether earlier state was lost on the way."""
-        if self._worker is not None and not self._worker.ended:
-            return False
-        await self._drop_worker()
-        await self.start()
-        return self._used
-
-    async def _drop_worker(self) -> None:
-        worker, self._worker = self._worker, None
-        if worker is not None:
-            with anyio.CancelScope(shield=True):
-                await worker.kill()
-
-    async def _exchange(self, asked: dict[str, Any], record: RunRecord) -> Execution:
-        worker = self._worker
-        if worker is None:
-            raise SandboxError("the session is closed", cure="open a new session")
-        timeout_s = float(asked["timeout_s"])
-        began = time.monotonic()
-        finished: Execution | None = None
-        stopped = (ExitReason.TIMEOUT, "the time was over; the worker was killed")
-        try:
-            with anyio.move_on_after(timeout_s + OUTER_GRACE_S):
-                try:
-                    await worker.send(asked)
-                    while finished is None:
-                        frame = await worker.receive()
-                        if frame.get("type") == "output":
-                            record.output(frame)
-                        else:
-                            finished = record.finished(frame, time.monotonic() - began)
-                except EOFError:
-                    stopped = (ExitReason.LOST, "the worker process died")
-                except FrameError as error:
-                    stopped = (ExitReason.LOST, f"the worker's answer broke: {error}")
-        finally:
-            if finished is None:
-                await self._drop_worker()
-        return finished or record.stopped(*stopped, time.monotonic() - began)
+async def _start_worker(guest: CachedFile, limits: Limits, seed: int | None) -> _WorkerProcess:
+    worker = _WorkerProcess(frame_bytes(limits))
+    try:
+        await worker.start(guest, limits, seed)
+    except BaseException:
+        with anyio.CancelScope(shield=True):
+            await worker.kill()
+        raise
+    return worker
 
 
 class _WorkerProcess:
@@ -283,10 +177,7 @@ class _WorkerProcess:
         if process is None:
             return
         if process.returncode is None:
-            kill_group = partial(os.killpg, process.pid, signal.SIGKILL)
-            try:
-                kill_group()
-            except ProcessLookupError:
-                pass  # it ended by itself just now
+            with suppress(ProcessLookupError):  # it may end by itself just now
+                os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
         await process.aclose()

@@ -4,6 +4,9 @@ Relative names only. What the host gives can be read; what a cell writes stays f
 is handed to the host once after each cell that changed it.
 """
 
+# mypy: ignore-errors
+# The guest runs on another interpreter, beside modules that exist in its build only.
+
 import builtins
 import errno
 import io
@@ -129,11 +132,21 @@ def give(files):
         _changed.discard(name)
 
 
-def take():
-    """Return the files that were written since the last call."""
+def take(limit):
+    """Return the files that were written since the last call, and the names left out.
+
+    ``limit``: bytes of all files together.
+    """
     for file in list(_open_files):
         if not file.closed:
             file.flush()
-    taken = {name: _files[name] for name in sorted(_changed) if name in _files}
+    taken, left_out = {}, []
+    for name in sorted(_changed & set(_files)):
+        limit -= len(_files[name])
+        if limit >= 0:
+            taken[name] = _files[name]
+        else:
+            limit += len(_files[name])
+            left_out.append(name)
     _changed.clear()
-    return taken
+    return taken, left_out
