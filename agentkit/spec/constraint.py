@@ -6,7 +6,8 @@ What is covered: the 2020-12 meta-schema; unknown keywords (``maxLenght`` would 
 anything); ``format`` (an annotation that checks nothing); patterns that are no regular expression;
 ``$ref`` that leaves the schema or leads nowhere.
 
-What is not covered: whether the properties named are those of the tool (startup compares them with
+What is not covered: schemas that refer to themselves without end (validating then raises, and the
+gate has to deny); whether the properties named are those of the tool (startup compares them with
 the tool's own schema), patterns that take long to match, schemas that nothing can satisfy.
 """
 
