@@ -50,6 +50,15 @@ def test_a_review_never_lifts_a_deny(judge: Callable[..., LicenceDecision]) -> N
     assert judge("acme/unknown", review=_review()).outcome == "deny"
 
 
+def test_building_on_a_managed_api_in_the_union_waits_for_a_reviewer(
+    judge: Callable[..., LicenceDecision],
+) -> None:
+    facts = {"country": "DE", "access": "managed_api"}
+    assert judge(**facts).outcome == "review"
+    assert judge(**facts, review=_review()).allowed
+    assert not judge(**facts, review=_review(covers=("llama.languages",))).allowed
+
+
 @pytest.mark.parametrize(
     ("today", "holds"),
     [

@@ -1,4 +1,4 @@
-"""Every Python block of the room's page runs, and the room needs nothing but the standard library."""
+"""The room's page runs, and the room needs nothing but the standard library."""
 
 from __future__ import annotations
 
