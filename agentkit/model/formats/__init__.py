@@ -1,0 +1,5 @@
+"""Prompt formats: how each model family writes conversations, tools and calls."""
+
+from agentkit.model.formats.protocol import PromptFormat
+
+__all__ = ["PromptFormat"]
