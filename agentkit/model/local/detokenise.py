@@ -34,22 +34,19 @@ class TokenBytes:
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast, *, visible: Iterable[str] = ()) -> None:
         added = tokenizer.added_tokens_decoder
-        self._special = {
-            number: token.content.encode() if token.content in set(visible) else b""
+        shown = set(visible)
+        self._added: dict[int, bytes] = {
+            number: b"" if token.special and token.content not in shown else token.content.encode()
             for number, token in added.items()
-            if token.special
         }
-        self._literal = {n: t.content.encode() for n, t in added.items() if not t.special}
         decoder = json.loads(tokenizer.backend_tokenizer.to_str()).get("decoder") or {}
         self._table = _byte_of_character() if '"ByteLevel"' in json.dumps(decoder) else None
         self._piece = tokenizer.convert_ids_to_tokens
 
     def __call__(self, token: int) -> bytes:
         """Return the bytes of ``token``; an id outside the vocabulary stands for none."""
-        if token in self._special:
-            return self._special[token]
-        if token in self._literal:
-            return self._literal[token]
+        if token in self._added:
+            return self._added[token]
         piece: str | None = self._piece(token)
         if piece is None:
             return b""

@@ -42,6 +42,7 @@ class Runtime:
         self._model = model
         self.context_tokens = context_tokens
         self.prefill_tokens = prefill_tokens
+        self.vocab_size = int(model.get_output_embeddings().out_features)
         self.cache = PrefixCache(model.config)
         # Held during a pass: one whose caller was cancelled ends before the next one begins.
         self.lock = threading.Lock()
@@ -98,8 +99,8 @@ class Generation:
         self._matcher = matcher
         self._score = score or {}
         self._pending: list[int] = []
-        self._cached = -1
-        self._written = 0
+        self._cached: int | None = None
+        self._written: list[int] = []
         self._prefill_s = 0.0
         self._decode_s = 0.0
         self._closed = False
@@ -111,8 +112,8 @@ class Generation:
         """Tokens and seconds so far. ``completion_tokens`` counts a stop token as well."""
         return TokenUsage(
             prompt_tokens=len(self._prompt),
-            cached_tokens=max(self._cached, 0),
-            completion_tokens=self._written,
+            cached_tokens=self._cached or 0,
+            completion_tokens=len(self._written),
             prefill_s=self._prefill_s,
             decode_s=self._decode_s,
         )
@@ -132,10 +133,8 @@ class Generation:
             if self.finish is not None:
                 return ()
             started = perf_counter()
-            if self._cached < 0:
-                self._cached = self._runtime.cache.reuse(self._prompt)
-                self._pending = self._prompt[self._cached :]
-            reading = self._written == 0
+            self._own_cache()
+            reading = not self._written
             part = self._pending[: self._runtime.prefill_tokens]
             self._pending = self._pending[len(part) :]
             logits = self._runtime.forward(part)
@@ -148,21 +147,32 @@ class Generation:
                 self._decode_s += perf_counter() - started
             return tokens
 
+    def _own_cache(self) -> None:
+        """Start from, or after another generation's pass return to, the own prefix."""
+        cache = self._runtime.cache
+        if cache.owner is not self:
+            known = self._prompt + self._written
+            reused = cache.reuse(known)
+            cache.owner = self
+            self._pending = known[reused:]
+            if self._cached is None:
+                self._cached = reused
+
     def _decide(self, logits: torch.Tensor) -> tuple[int, ...]:
         """Choose the next tokens, queue them for the next pass, and see whether the reply ends."""
-        if self._written == 0 and self._score:
+        if not self._written and self._score:
             probabilities = torch.softmax(logits, dim=-1)
             self.scores = {text: float(probabilities[i]) for text, i in self._score.items()}
         tokens = self._forced() or [self._sampled(logits)]
-        tokens = tokens[: self._max_tokens - self._written]
-        self._written += len(tokens)
+        tokens = tokens[: self._max_tokens - len(self._written)]
+        self._written += tokens
         stop = next((n for n, token in enumerate(tokens) if token in self._stop_ids), None)
         if stop is not None:
             tokens = tokens[:stop]
             self.finish = "stop"
         elif self._matcher is not None and self._matcher.is_finished:
             self.finish = "stop"
-        elif self._written >= self._max_tokens:
+        elif len(self._written) >= self._max_tokens:
             self.finish = "length"
         self._pending = tokens
         return tuple(tokens)

@@ -23,15 +23,20 @@ __all__ = ["PrefixCache"]
 
 
 class PrefixCache:
-    """One KV cache together with the token ids that it was filled with."""
+    """One KV cache together with the token ids that it was filled with.
+
+    ``owner``: the generation that filled it last; another one must call ``reuse`` first.
+    """
 
     def __init__(self, config: PreTrainedConfig) -> None:
         self._config = config
+        self.owner: object = None
         self.ids: list[int] = []
         self.kv: DynamicCache = DynamicCache(config=config)
 
     def forget(self) -> None:
         """Drop everything; needed after a forward pass that broke off in the middle."""
+        self.owner = None
         self.ids = []
         self.kv = DynamicCache(config=self._config)
 
