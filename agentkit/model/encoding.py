@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from agentkit.errors import ModelError
@@ -56,7 +57,7 @@ class PromptEncoder:
         }
         self._control_ids = {number for number, text in added.items() if text.strip()}
         self._control_ids |= set(tokenizer.all_special_ids)
-        self._plain = _without_control_tokens(backend)
+        self._plain, self._renumbered = _without_control_tokens(backend)
 
     @property
     def control_ids(self) -> frozenset[int]:
@@ -90,9 +91,10 @@ class PromptEncoder:
         while rest:
             piece = rest.pop()
             encoding = self._plain.encode(piece, add_special_tokens=False)
-            found = self._spelled_control_tokens(encoding.ids, encoding.offsets)
+            numbers = [self._renumbered.get(number, number) for number in encoding.ids]
+            found = self._spelled_control_tokens(numbers, encoding.offsets)
             if not found:
-                ids.extend(encoding.ids)
+                ids.extend(numbers)
             elif len(piece) == 1:
                 raise ModelError(
                     f"the tokenizer encodes the character {piece!r} as a control token",
@@ -100,7 +102,7 @@ class PromptEncoder:
                 )
             else:
                 cuts = [0, *found, len(piece)]
-                pieces = [piece[start:end] for start, end in zip(cuts, cuts[1:], strict=False)]
+                pieces = [piece[start:end] for start, end in pairwise(cuts)]
                 rest.extend(reversed([part for part in pieces if part]))
         return ids
 
@@ -125,17 +127,16 @@ def _well_formed(text: str) -> str:
     return _SURROGATE.sub("\ufffd", text)
 
 
-def _without_control_tokens(backend: Tokenizer) -> Tokenizer:
-    """Return a copy that knows no added token except runs of white space, with the same ids."""
+def _without_control_tokens(backend: Tokenizer) -> tuple[Tokenizer, dict[int, int]]:
+    """Return a copy that knows no added token but runs of white space, and its ids that differ.
+
+    The copy hands out ids of added tokens anew, in order; the map leads back to the original's.
+    """
     from tokenizers import Tokenizer  # noqa: PLC0415 (part of the optional local runtime)
 
     state = json.loads(backend.to_str())
-    state.update(truncation=None, padding=None)
     spaces = [token for token in state["added_tokens"] if not token["content"].strip()]
-    state["added_tokens"] = spaces
+    state.update(truncation=None, padding=None, added_tokens=spaces)
     copy = Tokenizer.from_str(json.dumps(state))
-    if all(copy.token_to_id(token["content"]) == token["id"] for token in spaces):
-        return copy
-    # Ids of added tokens are handed out anew in order; where a gap shifted them, do without.
-    state["added_tokens"] = []
-    return Tokenizer.from_str(json.dumps(state))
+    kept = {token.content: number for number, token in copy.get_added_tokens_decoder().items()}
+    return copy, {kept[token["content"]]: int(token["id"]) for token in spaces}
