@@ -1,5 +1,6 @@
 """Prompt formats: how each model family writes conversations, tools and calls."""
 
+from agentkit.model.formats.llama4 import Llama4Format
 from agentkit.model.formats.protocol import PromptFormat
 
-__all__ = ["PromptFormat"]
+__all__ = ["Llama4Format", "PromptFormat"]

@@ -58,7 +58,10 @@ def parse_json_calls(text: str, declared: Collection[str]) -> list[ToolCallDelta
         return None
     if not found or not _means_call(found[0], declared):
         return None
-    return [_to_call(item) for item in found]
+    try:
+        return [_to_call(item) for item in found]
+    except CallProblem as problem:
+        raise CallProblem(f"{problem} {_FORM}") from None
 
 
 def _decode_all(text: str) -> list[JsonValue]:
@@ -100,20 +103,20 @@ def _means_call(value: JsonValue, declared: Collection[str]) -> bool:
 
 def _to_call(value: JsonValue) -> ToolCallDelta:
     if not isinstance(value, dict):
-        raise CallProblem(f"The array of calls holds something else. {_FORM}")
+        raise CallProblem("The array of calls holds something else.")
     if value.get("type", "function") != "function":
-        raise CallProblem(f'The type of a call is "function". {_FORM}')
+        raise CallProblem('The type of a call is "function".')
     inner = value.get("function")
     if isinstance(inner, dict) and value.keys() <= {"id", "type", "function"}:
         value = inner
     unknown = value.keys() - _CALL_KEYS
     if unknown:
-        raise CallProblem(f"A call has no key {clip(min(unknown))}. {_FORM}")
+        raise CallProblem(f"A call has no key {clip(min(unknown))}.")
     name = value.get("name")
     if not isinstance(name, str) or not is_tool_name(name):
-        raise CallProblem(f"A call needs the name of a declared tool. {_FORM}")
+        raise CallProblem("A call needs the name of a declared tool.")
     given = sorted(_ARGUMENT_KEYS & value.keys())
     if len(given) != 1:
         what = "both arguments and parameters" if given else "no arguments"
-        raise CallProblem(f"The call of {clip(name)} has {what}. {_FORM}")
+        raise CallProblem(f"The call of {clip(name)} has {what}.")
     return ToolCallDelta(name, as_arguments(value[given[0]], name))

@@ -42,9 +42,7 @@ def parse_pythonic_calls(text: str, declared: Collection[str]) -> list[ToolCallD
     """
     opened = _OPEN.match(text)
     if opened is None:
-        bare = _BARE.match(text)
-        if bare is not None and bare[1] in declared and text.endswith(")"):
-            raise CallProblem(f"The call of {clip(bare[1])} lacks its brackets. {_FORM}")
+        _refuse_bare_call(text, declared)
         return None
     try:
         calls = _read_calls(text)
@@ -53,6 +51,18 @@ def parse_pythonic_calls(text: str, declared: Collection[str]) -> list[ToolCallD
             raise CallProblem(f"{problem} {_FORM}") from None
         return None
     return calls if any(call.name in declared for call in calls) else None
+
+
+def _refuse_bare_call(text: str, declared: Collection[str]) -> None:
+    """Raise where ``text`` is nothing but a call that lacks its brackets; prose may start so."""
+    bare = _BARE.match(text)
+    if bare is None or bare[1] not in declared or not text.endswith(")"):
+        return
+    try:
+        _read_calls(f"[{text}]")
+    except CallProblem:
+        return
+    raise CallProblem(f"The call of {clip(bare[1])} lacks its brackets. {_FORM}")
 
 
 def _read_calls(text: str) -> list[ToolCallDelta]:
