@@ -1,0 +1,131 @@
+"""The dense model as it is trained: a Llama in bf16 with LoRA on every linear layer.
+
+Written out in one file, rather than taken from transformers, for three reasons: rows of queries
+and keys stay in the order of the GGUF file (rotary pairs are neighbours), so an adapter is added
+to the file's weights as it is; projections that read the same input are one matrix product; and
+attention takes the mask of a tree (``packing.py``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+
+if TYPE_CHECKING:
+    from agentkit.model.embedded.gguf_file import DenseModel
+
+__all__ = ["RANK", "SCALE", "Network"]
+
+RANK = 16
+SCALE = 2.0
+
+
+class AdaptedLinear(nn.Module):
+    """Frozen projections of one input, side by side, each with its own low-rank addition.
+
+    ``y_i = x W_i' + SCALE * (x A_i') B_i'``; ``weight`` [sum of out_i, in], ``down`` [n, RANK, in],
+    ``up_i`` [out_i, RANK], kept in fp32 and used in the weight's type.
+    """
+
+    def __init__(self, weights: list[torch.Tensor], dtype: torch.dtype) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.cat(weights).to(dtype), persistent=False)
+        inputs = weights[0].shape[1]
+        self.down = nn.Parameter(torch.randn(len(weights), RANK, inputs) * inputs**-0.5)
+        self.up = nn.ParameterList(nn.Parameter(torch.zeros(len(w), RANK)) for w in weights)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """x: [..., in] -> [..., sum of out_i]."""
+        low = functional.linear(x, self.down.flatten(0, 1).to(x.dtype)) * SCALE
+        parts = low.split(RANK, dim=-1)
+        added = [
+            functional.linear(part, up.to(x.dtype))
+            for part, up in zip(parts, self.up, strict=True)
+        ]
+        return functional.linear(x, self.weight) + torch.cat(added, dim=-1)
+
+
+class Block(nn.Module):
+    """One decoder layer."""
+
+    def __init__(self, dense: DenseModel, number: int, dtype: torch.dtype) -> None:
+        super().__init__()
+
+        def weight(name: str) -> torch.Tensor:
+            return dense.weights[f"blk.{number}.{name}.weight"]
+
+        self.heads, self.kv_heads, self.head_dim = dense.heads, dense.kv_heads, dense.head_dim
+        self.epsilon = dense.norm_epsilon
+        self.register_buffer("attn_norm", weight("attn_norm").to(dtype), persistent=False)
+        self.register_buffer("ffn_norm", weight("ffn_norm").to(dtype), persistent=False)
+        self.qkv = AdaptedLinear([weight("attn_q"), weight("attn_k"), weight("attn_v")], dtype)
+        self.output = AdaptedLinear([weight("attn_output")], dtype)
+        self.gate_up = AdaptedLinear([weight("ffn_gate"), weight("ffn_up")], dtype)
+        self.down = AdaptedLinear([weight("ffn_down")], dtype)
+
+    def forward(self, x: torch.Tensor, rotation: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """x: [B, T, H]; rotation: [B, T, 2, head_dim / 2]; mask: [B, 1, T, T], added to scores."""
+        batch, length, _ = x.shape
+        normed = functional.rms_norm(x, (x.shape[-1],), self.attn_norm, self.epsilon)
+        joined = self.qkv(normed).view(batch, length, -1, self.head_dim)
+        turned = joined[:, :, : self.heads + self.kv_heads]
+        turned = _rotate(turned, rotation)
+        query, key = turned.split([self.heads, self.kv_heads], dim=2)
+        value = joined[:, :, self.heads + self.kv_heads :]
+        groups = self.heads // self.kv_heads
+        attended = functional.scaled_dot_product_attention(
+            query.transpose(1, 2),
+            key.transpose(1, 2).repeat_interleave(groups, dim=1),
+            value.transpose(1, 2).repeat_interleave(groups, dim=1),
+            attn_mask=mask,
+        )
+        x = x + self.output(attended.transpose(1, 2).reshape(batch, length, -1))
+        normed = functional.rms_norm(x, (x.shape[-1],), self.ffn_norm, self.epsilon)
+        gate, up = self.gate_up(normed).chunk(2, dim=-1)
+        return x + self.down(functional.silu(gate) * up)
+
+
+class Network(nn.Module):
+    """The whole model; only the adapters have gradients."""
+
+    def __init__(self, dense: DenseModel, dtype: torch.dtype = torch.bfloat16) -> None:
+        super().__init__()
+        embedding = dense.weights["token_embd.weight"].to(dtype)
+        self.register_buffer("embedding", embedding, persistent=False)
+        norm = dense.weights["output_norm.weight"].to(dtype)
+        self.register_buffer("norm", norm, persistent=False)
+        self.blocks = nn.ModuleList(Block(dense, n, dtype) for n in range(dense.layers))
+        half = torch.arange(0, dense.head_dim, 2) / dense.head_dim
+        self.register_buffer("frequencies", dense.rope_theta**-half, persistent=False)
+        self.epsilon = dense.norm_epsilon
+        self.checkpointing = False
+
+    def forward(
+        self, tokens: torch.Tensor, positions: torch.Tensor, mask: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the last hidden states [B, T, H]. tokens, positions: [B, T]; mask: [B, T, T]."""
+        angles = positions[..., None] * self.frequencies
+        rotation = torch.stack([angles.cos(), angles.sin()], dim=2).to(self.embedding.dtype)
+        x = functional.embedding(tokens, self.embedding)
+        blocked = torch.zeros(mask.shape, dtype=x.dtype).masked_fill_(~mask, -1e9)[:, None]
+        for block in self.blocks:
+            if self.checkpointing:
+                x = checkpoint(block, x, rotation, blocked, use_reentrant=False)
+            else:
+                x = block(x, rotation, blocked)
+        return functional.rms_norm(x, (x.shape[-1],), self.norm, self.epsilon)
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """hidden: [N, H] -> [N, vocabulary], fp32."""
+        return functional.linear(hidden, self.embedding).float()
+
+
+def _rotate(x: torch.Tensor, rotation: torch.Tensor) -> torch.Tensor:
+    """Turn neighbouring pairs by their position's angle. x: [B, T, heads, head_dim]."""
+    cos, sin = rotation[:, :, None, 0], rotation[:, :, None, 1]
+    even, odd = x[..., 0::2], x[..., 1::2]
+    return torch.stack([even * cos - odd * sin, even * sin + odd * cos], dim=-1).flatten(-2)

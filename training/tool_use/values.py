@@ -1,0 +1,129 @@
+"""Values drawn for requests: mostly made up, so that copying is learnt and nothing memorised."""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from random import Random
+
+__all__ = [
+    "amount",
+    "city",
+    "code",
+    "date",
+    "email",
+    "integer",
+    "number",
+    "path",
+    "person",
+    "phrase",
+    "quantity",
+    "sentence",
+    "time",
+    "word",
+]
+
+_ONSETS = "b c d f g h j k l m n p r s t v w z br cl dr fl gr kr pl pr sk sl st tr th sh".split()
+_VOWELS = "a e i o u a e i o ai ea ou".split()
+_CODAS = ["", "", "", "n", "r", "l", "s", "m", "t", "nd", "rk", "lt", "x"]
+_FIRST = """Anna Bob Kari Ola Maria Liam Noah Emma Sofia Ivan Wei Fatima Lars Nora Jonas Priya Omar
+Lucy Hugo Mia Tariq Elena Sven Aiko Diego Chloe Rashid Ingrid Pavel Zoe Kwame Leila""".split()
+_CITIES = """Oslo Bergen Paris Tokyo Lima Cairo Berlin Madrid Toronto Nairobi Seoul Delhi Boston
+Denver Lagos Quito Hanoi Prague Vienna Dublin Lisbon Athens Osaka Perth Zagreb Tallinn""".split()
+_WORDS = """apple river engine blue winter coffee garden paper music bridge stone cloud market
+window silver forest planet bread ticket lamp budget meeting report client contract delivery
+schedule review launch design update backup server invoice travel training safety quality summer
+orange laptop cable printer chair desk project annual weekly monthly north south final first draft
+broken late early quick green heavy small water ocean mountain road train station hotel""".split()
+_OPENERS = ["please", "the", "our", "your", "new", "all", "no", "we need", "remember", "about the"]
+_DOMAINS = ["com", "org", "net", "no", "io", "co.uk", "example", "de"]
+_ENDINGS = ["txt", "csv", "pdf", "md", "json", "xlsx", "log", "docx"]
+
+
+def word(rng: Random) -> str:
+    """Return a made-up word of one to three syllables."""
+    return "".join(
+        rng.choice(_ONSETS) + rng.choice(_VOWELS) + rng.choice(_CODAS)
+        for _ in range(rng.choice([1, 2, 2, 3]))
+    )
+
+
+def person(rng: Random) -> str:
+    """Return a first name, or a full name, known or made up."""
+    first = rng.choice(_FIRST) if rng.random() < 0.6 else word(rng).capitalize()
+    return first if rng.random() < 0.6 else f"{first} {word(rng).capitalize()}"
+
+
+def city(rng: Random) -> str:
+    """Return a place's name."""
+    if rng.random() < 0.5:
+        return rng.choice(_CITIES)
+    made = word(rng).capitalize()
+    return rng.choice([made, made, f"{made} {rng.choice(['Bay', 'Hill', 'Falls', 'City'])}"])
+
+
+def phrase(rng: Random, most: int = 4) -> str:
+    """Return a few words without meaning together."""
+    words = rng.sample(_WORDS, rng.randint(1, most))
+    if rng.random() < 0.25:
+        words[rng.randrange(len(words))] = word(rng)
+    return " ".join(words)
+
+
+def sentence(rng: Random) -> str:
+    """Return what somebody might write in a message."""
+    said = f"{rng.choice(_OPENERS)} {phrase(rng, 5)}"
+    return said.capitalize() if rng.random() < 0.5 else said
+
+
+def integer(rng: Random) -> int:
+    """Return a whole number of one to six digits."""
+    return rng.randint(1, 10 ** rng.choice([1, 2, 2, 3, 4, 5, 6]))
+
+
+def quantity(rng: Random) -> int:
+    """Return a small whole number."""
+    return rng.randint(2, 60)
+
+
+def number(rng: Random) -> int | float:
+    """Return a number, half of them with decimals."""
+    if rng.random() < 0.5:
+        return integer(rng)
+    return round(rng.uniform(0.1, 10 ** rng.choice([1, 2, 3, 4])), rng.choice([1, 2]))
+
+
+def amount(rng: Random) -> int | float:
+    """Return a sum of money."""
+    return rng.choice([rng.randint(5, 900), rng.randint(10, 99) * 100, round(rng.uniform(1, 999), 2)])
+
+
+def date(rng: Random) -> str:
+    """Return a date, YYYY-MM-DD."""
+    return (datetime.date(2021, 1, 1) + datetime.timedelta(rng.randrange(3000))).isoformat()
+
+
+def time(rng: Random) -> str:
+    """Return a time, HH:MM."""
+    return f"{rng.randrange(24):02d}:{rng.choice([0, 5, 10, 15, 20, 30, 40, 45, 50]):02d}"
+
+
+def code(rng: Random) -> str:
+    """Return an identifier such as ``KX-4821``."""
+    letters = "".join(rng.choice("ABCDEFGHJKLMNPQRSTUVWXYZ") for _ in range(rng.randint(1, 3)))
+    digits = rng.randint(10, 99999)
+    return rng.choice([f"{letters}-{digits}", f"{letters}{digits}", f"{word(rng)}-{digits}", f"#{digits}"])
+
+
+def email(rng: Random) -> str:
+    """Return an address."""
+    left = rng.choice([word(rng), f"{rng.choice(_FIRST).lower()}.{word(rng)}"])
+    return f"{left}@{word(rng)}.{rng.choice(_DOMAINS)}"
+
+
+def path(rng: Random) -> str:
+    """Return a file name, sometimes with folders."""
+    name = f"{rng.choice([word(rng), '_'.join(phrase(rng, 2).split())])}.{rng.choice(_ENDINGS)}"
+    return rng.choice([name, name, f"{word(rng)}/{name}", f"/{word(rng)}/{rng.choice(_WORDS)}/{name}"])
