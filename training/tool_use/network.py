@@ -76,14 +76,8 @@ class Block(nn.Module):
         turned = _rotate(turned, rotation)
         query, key = turned.split([self.heads, self.kv_heads], dim=2)
         value = joined[:, :, self.heads + self.kv_heads :]
-        groups = self.heads // self.kv_heads
-        attended = functional.scaled_dot_product_attention(
-            query.transpose(1, 2),
-            key.transpose(1, 2).repeat_interleave(groups, dim=1),
-            value.transpose(1, 2).repeat_interleave(groups, dim=1),
-            attn_mask=mask,
-        )
-        x = x + self.output(attended.transpose(1, 2).reshape(batch, length, -1))
+        attended = _attend(query, key, value, mask)
+        x = x + self.output(attended)
         normed = functional.rms_norm(x, (x.shape[-1],), self.ffn_norm, self.epsilon)
         gate, up = self.gate_up(normed).chunk(2, dim=-1)
         return x + self.down(functional.silu(gate) * up)
@@ -129,3 +123,21 @@ def _rotate(x: torch.Tensor, rotation: torch.Tensor) -> torch.Tensor:
     cos, sin = rotation[:, :, None, 0], rotation[:, :, None, 1]
     even, odd = x[..., 0::2], x[..., 1::2]
     return torch.stack([even * cos - odd * sin, even * sin + odd * cos], dim=-1).flatten(-2)
+
+
+def _attend(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor
+) -> torch.Tensor:
+    """Attention written out: its backward pass is several times faster than that of torch's fused
+    CPU kernel. query: [B, T, heads, D]; key, value: [B, T, kv_heads, D]; mask: [B, 1, T, T].
+    """
+    batch, length, kv_heads, dim = key.shape
+    groups = query.shape[2] // kv_heads
+    rows = query.view(batch, length, kv_heads, groups, dim).permute(0, 2, 3, 1, 4)
+    rows = rows.reshape(batch * kv_heads, groups * length, dim) * dim**-0.5
+    columns = key.permute(0, 2, 3, 1).reshape(batch * kv_heads, dim, length)
+    scores = torch.bmm(rows, columns).view(batch, kv_heads * groups, length, length) + mask
+    weights = scores.softmax(-1).view(batch * kv_heads, groups * length, length)
+    values = value.transpose(1, 2).reshape(batch * kv_heads, length, dim)
+    mixed = torch.bmm(weights, values).view(batch, kv_heads, groups, length, dim)
+    return mixed.permute(0, 3, 1, 2, 4).reshape(batch, length, kv_heads * groups * dim)

