@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from agentkit.messages import JsonObject, JsonValue
     from training.tool_use.attributes import Attribute
 
-__all__ = ["composed_task"]
+__all__ = ["composed_tasks"]
 
 # action: words for the name, wordings of the request with {o} for the object, description.
 _ACTIONS: tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...] = (
@@ -66,47 +66,49 @@ _TAILS = ["", "", "", " please", ", please", ", thanks", " for me", " now", " to
 _JOINS = [" ", " ", ", ", " and "]
 
 
-def composed_task(rng: Random) -> Task:
-    """Draw a tool and a request for it."""
+def composed_tasks(rng: Random, count: int) -> list[Task]:
+    """Draw a tool and ``count`` requests for it."""
     names, wordings, descriptions = rng.choice(_ACTIONS)
     thing = rng.choice(_PAIRS) if rng.random() < 0.2 else rng.choice(_OBJECTS)
     chosen = rng.sample(ATTRIBUTES, rng.choices([1, 2, 3, 4], [4, 5, 3, 1])[0])
     described = rng.random() < 0.7
     style = rng.choices([0, 1, 2, 3], [8, 3, 1, 1])[0]
     schemas: dict[str, JsonObject] = {}
-    arguments: JsonObject = {}
-    said: list[str] = []
     optional: set[str] = set()
+    choices: dict[str, list[str]] = {}
     for number, attribute in enumerate(chosen):
         key = _key(rng, attribute, style, set(schemas))
+        listed = list(attribute.choices)
+        choices[key] = rng.sample(listed, rng.randint(2, len(listed))) if listed else []
         describes = attribute.describes if described and rng.random() < 0.8 else ""
-        choices = list(attribute.choices)
-        if choices and len(choices) > 2:
-            choices = rng.sample(choices, rng.randint(2, len(choices)))
-        schemas[key] = parameter(attribute.kind, describes, choices)
-        may_miss = attribute.kind == "boolean" or (number > 0 and rng.random() < 0.4)
-        if may_miss:
+        schemas[key] = parameter(attribute.kind, describes, choices[key])
+        if attribute.kind == "boolean" or (number > 0 and rng.random() < 0.4):
             optional.add(key)
-            if rng.random() < 0.5:
-                continue
-        value = rng.choice(choices) if choices else attribute.draw(rng)
-        arguments[key] = value
-        said.append(rng.choice(attribute.wordings).format(v=_spoken(rng, value)))
-    order = list(schemas)
-    if rng.random() < 0.4:
-        rng.shuffle(said)
-    name = join_name([rng.choice(names), thing], style)
     tool = declare(
-        name,
+        join_name([rng.choice(names), thing], style),
         rng.choice(descriptions).format(o=thing),
-        {key: schemas[key] for key in order},
+        schemas,
         frozenset(optional),
     )
-    request = _request(rng, rng.choice(wordings).format(o=thing), said)
-    given = {key: arguments[key] for key in order if key in arguments}
-    result = draw_result(rng, thing, given)
-    call = Call(tool, given, result.text)
-    return Task(f"composed {thing}", request, ((call,),), answer_for(rng, result), result.values)
+    tasks = []
+    for _ in range(count):
+        arguments: JsonObject = {}
+        said: list[str] = []
+        for key, attribute in zip(schemas, chosen, strict=True):
+            if key in optional and rng.random() < 0.5:
+                continue
+            listed = choices[key]
+            arguments[key] = rng.choice(listed) if listed else attribute.draw(rng)
+            spoken = _spoken(rng, arguments[key])
+            said.append(rng.choice(attribute.wordings).format(v=spoken))
+        if rng.random() < 0.4:
+            rng.shuffle(said)
+        request = _request(rng, rng.choice(wordings).format(o=thing), said)
+        result = draw_result(rng, thing, arguments)
+        call = Call(tool, arguments, result.text)
+        answer = answer_for(rng, result)
+        tasks.append(Task(f"composed {thing}", request, ((call,),), answer, result.values))
+    return tasks
 
 
 def _key(rng: Random, attribute: Attribute, style: int, taken: set[str]) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from agentkit.messages import JsonObject, JsonValue
 
-__all__ = ["family_task"]
+__all__ = ["family_tasks"]
 
 _Draw = "Callable[[Random], JsonValue]"
 
@@ -174,14 +174,13 @@ _ACTS = (
 _FAMILIES = (*_facts(), *_ACTS)
 
 
-def family_task(rng: Random) -> Task:
-    """Draw a family, a schema of it, and a request."""
+def family_tasks(rng: Random, count: int) -> list[Task]:
+    """Draw a family, a schema of it, and ``count`` requests."""
     family = rng.choice(_FAMILIES)
     style = rng.choices([0, 1, 3], [8, 2, 1])[0]
     keys: list[str] = []
     for names, *_ in family.slots:
         keys.append(rng.choice([name for name in names.split() if name not in keys]))
-    drawn = [draw(rng) for *_, draw in family.slots]
     described = rng.random() < 0.7
     schemas = {
         key: parameter(kind, about if described else "")
@@ -190,14 +189,23 @@ def family_task(rng: Random) -> Task:
     order = list(range(len(keys)))
     if rng.random() < 0.3:
         rng.shuffle(order)
-    name = join_name(rng.choice(family.names.split()).split("_"), style)
     tool = declare(
-        name, rng.choice(family.descriptions), {keys[n]: schemas[keys[n]] for n in order}, frozenset()
+        join_name(rng.choice(family.names.split()).split("_"), style),
+        rng.choice(family.descriptions),
+        {keys[n]: schemas[keys[n]] for n in order},
+        frozenset(),
     )
-    arguments: JsonObject = {keys[n]: drawn[n] for n in order}
-    found: JsonValue = family.result(rng)
-    text = rng.choice(family.results).format(r=spoken(found), q=json.dumps(found, ensure_ascii=False))
-    request = rng.choice(family.requests).format(*map(spoken, drawn))
-    answer = rng.choice(family.answers).format(*map(spoken, drawn), r=spoken(found))
-    call = Call(tool, arguments, text)
-    return Task(family.names.split()[0], request, ((call,),), answer, (spoken(found),))
+    tasks = []
+    for _ in range(count):
+        drawn = [draw(rng) for *_, draw in family.slots]
+        arguments: JsonObject = {keys[n]: drawn[n] for n in order}
+        found: JsonValue = family.result(rng)
+        quoted = json.dumps(found, ensure_ascii=False)
+        call = Call(tool, arguments, rng.choice(family.results).format(r=spoken(found), q=quoted))
+        said = list(map(spoken, drawn))
+        answer = rng.choice(family.answers).format(*said, r=spoken(found))
+        request = rng.choice(family.requests).format(*said)
+        tasks.append(
+            Task(family.names.split()[0], request, ((call,),), answer, (spoken(found),))
+        )
+    return tasks

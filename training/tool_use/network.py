@@ -41,12 +41,10 @@ class AdaptedLinear(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x: [..., in] -> [..., sum of out_i]."""
         low = functional.linear(x, self.down.flatten(0, 1).to(x.dtype)) * SCALE
-        parts = low.split(RANK, dim=-1)
-        added = [
-            functional.linear(part, up.to(x.dtype))
-            for part, up in zip(parts, self.up, strict=True)
-        ]
-        return functional.linear(x, self.weight) + torch.cat(added, dim=-1)
+        up = torch.block_diag(*self.up).to(x.dtype)
+        base = functional.linear(x, self.weight)
+        added = torch.addmm(base.flatten(0, -2), low.flatten(0, -2), up.t())
+        return added.view(base.shape)
 
 
 class Block(nn.Module):
@@ -62,20 +60,20 @@ class Block(nn.Module):
         self.epsilon = dense.norm_epsilon
         self.register_buffer("attn_norm", weight("attn_norm").to(dtype), persistent=False)
         self.register_buffer("ffn_norm", weight("ffn_norm").to(dtype), persistent=False)
+        self.register_buffer("swap", _swap(dense.head_dim).to(dtype), persistent=False)
         self.qkv = AdaptedLinear([weight("attn_q"), weight("attn_k"), weight("attn_v")], dtype)
         self.output = AdaptedLinear([weight("attn_output")], dtype)
         self.gate_up = AdaptedLinear([weight("ffn_gate"), weight("ffn_up")], dtype)
         self.down = AdaptedLinear([weight("ffn_down")], dtype)
 
     def forward(self, x: torch.Tensor, rotation: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """x: [B, T, H]; rotation: [B, T, 2, head_dim / 2]; mask: [B, 1, T, T], added to scores."""
+        """x: [B, T, H]; rotation: cosine and sine [2, B, T, 1, head_dim]; mask: [B, 1, T, T], added to scores."""
         batch, length, _ = x.shape
         normed = functional.rms_norm(x, (x.shape[-1],), self.attn_norm, self.epsilon)
         joined = self.qkv(normed).view(batch, length, -1, self.head_dim)
-        turned = joined[:, :, : self.heads + self.kv_heads]
-        turned = _rotate(turned, rotation)
+        turned, value = joined.split([self.heads + self.kv_heads, self.kv_heads], dim=2)
+        turned = turned * rotation[0] + (turned @ self.swap) * rotation[1]
         query, key = turned.split([self.heads, self.kv_heads], dim=2)
-        value = joined[:, :, self.heads + self.kv_heads :]
         attended = _attend(query, key, value, mask)
         x = x + self.output(attended)
         normed = functional.rms_norm(x, (x.shape[-1],), self.ffn_norm, self.epsilon)
@@ -102,8 +100,8 @@ class Network(nn.Module):
         self, tokens: torch.Tensor, positions: torch.Tensor, mask: torch.Tensor
     ) -> torch.Tensor:
         """Return the last hidden states [B, T, H]. tokens, positions: [B, T]; mask: [B, T, T]."""
-        angles = positions[..., None] * self.frequencies
-        rotation = torch.stack([angles.cos(), angles.sin()], dim=2).to(self.embedding.dtype)
+        angles = (positions[..., None] * self.frequencies).repeat_interleave(2, dim=-1)
+        rotation = torch.stack([angles.cos(), angles.sin()])[:, :, :, None].to(self.embedding.dtype)
         x = functional.embedding(tokens, self.embedding)
         blocked = torch.zeros(mask.shape, dtype=x.dtype).masked_fill_(~mask, -1e9)[:, None]
         for block in self.blocks:
@@ -118,11 +116,15 @@ class Network(nn.Module):
         return functional.linear(hidden, self.embedding).float()
 
 
-def _rotate(x: torch.Tensor, rotation: torch.Tensor) -> torch.Tensor:
-    """Turn neighbouring pairs by their position's angle. x: [B, T, heads, head_dim]."""
-    cos, sin = rotation[:, :, None, 0], rotation[:, :, None, 1]
-    even, odd = x[..., 0::2], x[..., 1::2]
-    return torch.stack([even * cos - odd * sin, even * sin + odd * cos], dim=-1).flatten(-2)
+def _swap(head_dim: int) -> torch.Tensor:
+    """Return the matrix that turns neighbours (a, b) into (-b, a): a product is faster, backwards
+    above all, than slices with a stride.
+    """
+    swap = torch.zeros(head_dim, head_dim)
+    even = torch.arange(0, head_dim, 2)
+    swap[even + 1, even] = -1.0
+    swap[even, even + 1] = 1.0
+    return swap
 
 
 def _attend(

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from agentkit.labels import Label, SourceKind
 from agentkit.messages import Message, TextPart, ToolCallPart, ToolResultPart
 from training.tool_use import values
-from training.tool_use.composed import composed_task
-from training.tool_use.families import family_task
+from training.tool_use.composed import composed_tasks
+from training.tool_use.families import family_tasks
 from training.tool_use.python_tasks import python_declaration, python_task
 from training.tool_use.talk import talk_task, unserved_task
 from training.tool_use.task import Task
@@ -63,49 +63,47 @@ class Scene:
     conversations: tuple[tuple[Message, ...], ...]
 
 
-def draw_scene(rng: Random, conversations: int = 10) -> Scene:
+def draw_scene(rng: Random, conversations: int = 12) -> Scene:
     """Draw the scene's tools, then conversations over them."""
     python = python_declaration(rng) if rng.random() < 0.55 else None
     wanted = rng.choices([0, 1, 2, 3, 4], [3 if python else 0, 3, 4, 3, 2])[0]
     tools: list[FunctionDeclaration] = [python] if python else []
-    tasks: list[Task] = []
+    sources: list[Task] = []
     for _ in range(wanted):
-        task = _tool_task(rng)
+        tasks = _tool_tasks(rng, 3)
         names = {tool.name for tool in tools}
-        if task.rounds[0][0].tool.name in names or task.topic in {t.topic for t in tasks}:
-            continue
-        tasks.append(task)
-        tools.append(task.rounds[0][0].tool)
+        topics = {task.topic for task in sources}
+        if tasks[0].rounds[0][0].tool.name not in names and tasks[0].topic not in topics:
+            sources += tasks
+            tools.append(tasks[0].rounds[0][0].tool)
     rng.shuffle(tools)
-    topics = {task.topic for task in tasks}
+    rng.shuffle(sources)
+    topics = {task.topic for task in sources}
     drawn: list[Task] = []
-    sources = list(tasks)
     for _ in range(conversations):
         roll = rng.random()
-        if roll < 0.08:
+        if roll < 0.07:
             drawn.append(talk_task(rng))
-        elif roll < 0.2:
+        elif roll < 0.18:
             drawn.append(unserved_task(rng, _foreign(rng, topics) if rng.random() < 0.5 else None))
+        elif python and (not sources or rng.random() < 0.4):
+            drawn.append(_varied(rng, python_task(rng, python), drawn, tools))
         elif sources:
             drawn.append(_varied(rng, sources.pop(), drawn, tools))
-        elif python:
-            task = python_task(rng, python)
-            drawn.append(_parallel(rng, task, python) if rng.random() < 0.06 else _varied(rng, task, drawn, tools))
-    rng.shuffle(drawn)
     system = rng.choice(_INSTRUCTIONS).format(
         p=values.person(rng), c=values.city(rng), w=values.word(rng).capitalize()
     )
-    return Scene(system, tuple(tools), tuple(_messages(task) for task in drawn if task.request))
+    return Scene(system, tuple(tools), tuple(_messages(task) for task in drawn))
 
 
-def _tool_task(rng: Random) -> Task:
-    return composed_task(rng) if rng.random() < 0.6 else family_task(rng)
+def _tool_tasks(rng: Random, count: int) -> list[Task]:
+    return composed_tasks(rng, count) if rng.random() < 0.6 else family_tasks(rng, count)
 
 
 def _foreign(rng: Random, topics: set[str]) -> Task:
     """Return a task of no topic that is declared."""
     while True:
-        task = _tool_task(rng)
+        (task,) = _tool_tasks(rng, 1)
         if task.topic not in topics:
             return task
 
@@ -178,10 +176,6 @@ def _both(rng: Random, task: Task, other: Task) -> Task:
         "both", f"{first}{joint}{second}", rounds, f"{task.answer} {other.answer}",
         (*task.values, *other.values),
     )  # fmt: skip
-
-
-def _parallel(rng: Random, task: Task, tool: FunctionDeclaration) -> Task:
-    return _both(rng, task, python_task(rng, tool))
 
 
 def _messages(task: Task) -> tuple[Message, ...]:
