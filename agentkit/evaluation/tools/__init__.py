@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from agentkit.evaluation.tools.cases import Case, Kind
 from agentkit.evaluation.tools.draw import draw_cases
-#from agentkit.evaluation.tools.report import ToolReport
-#from agentkit.evaluation.tools.run import evaluate_tools
+from agentkit.evaluation.tools.report import ToolReport
+from agentkit.evaluation.tools.run import evaluate_tools
 
 __all__ = ["Case", "Kind", "ToolReport", "draw_cases", "evaluate_tools"]
