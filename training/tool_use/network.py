@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 from torch.nn import functional
-from torch.utils.checkpoint import checkpoint
 
 if TYPE_CHECKING:
     from agentkit.model.embedded.gguf_file import DenseModel
@@ -82,9 +81,11 @@ class Block(nn.Module):
 
 
 class Network(nn.Module):
-    """The whole model; only the adapters have gradients."""
+    """The whole model; only the adapters above the lowest ``frozen`` layers have gradients."""
 
-    def __init__(self, dense: DenseModel, dtype: torch.dtype = torch.bfloat16) -> None:
+    def __init__(
+        self, dense: DenseModel, dtype: torch.dtype = torch.bfloat16, *, frozen: int = 0
+    ) -> None:
         super().__init__()
         embedding = dense.weights["token_embd.weight"].to(dtype)
         self.register_buffer("embedding", embedding, persistent=False)
@@ -94,7 +95,7 @@ class Network(nn.Module):
         half = torch.arange(0, dense.head_dim, 2) / dense.head_dim
         self.register_buffer("frequencies", dense.rope_theta**-half, persistent=False)
         self.epsilon = dense.norm_epsilon
-        self.checkpointing = False
+        self.frozen = frozen
 
     def forward(
         self, tokens: torch.Tensor, positions: torch.Tensor, mask: torch.Tensor
@@ -104,10 +105,8 @@ class Network(nn.Module):
         rotation = torch.stack([angles.cos(), angles.sin()])[:, :, :, None].to(self.embedding.dtype)
         x = functional.embedding(tokens, self.embedding)
         blocked = torch.zeros(mask.shape, dtype=x.dtype).masked_fill_(~mask, -1e9)[:, None]
-        for block in self.blocks:
-            if self.checkpointing:
-                x = checkpoint(block, x, rotation, blocked, use_reentrant=False)
-            else:
+        for number, block in enumerate(self.blocks):
+            with torch.set_grad_enabled(torch.is_grad_enabled() and number >= self.frozen):
                 x = block(x, rotation, blocked)
         return functional.rms_norm(x, (x.shape[-1],), self.norm, self.epsilon)
 

@@ -43,6 +43,7 @@ class Recipe:
     validation_batches: int = 3
     patience: int = 8
     threads: int = 2
+    frozen: int = 0
 
 
 def train(gguf: Path, output: Path, recipe: Recipe, *, start_from: Path | None = None) -> None:
@@ -56,13 +57,14 @@ def train(gguf: Path, output: Path, recipe: Recipe, *, start_from: Path | None =
     output.mkdir(parents=True, exist_ok=True)
     (output / "recipe.json").write_text(json.dumps(asdict(recipe), indent=1) + "\n")
     dense = read_gguf(gguf, progress=lambda *_: None)
-    network = Network(dense)
+    network = Network(dense, frozen=recipe.frozen)
     packer = Packer(dense.tokenizer, recipe.length)
     dense.weights.clear()
     if start_from is not None:
         import_adapter(network, start_from)
+    trained = list(network.blocks[recipe.frozen :].parameters())
     optimizer = torch.optim.AdamW(
-        network.parameters(), lr=recipe.rate, betas=(0.9, 0.98), weight_decay=0.0
+        trained, lr=recipe.rate, betas=(0.9, 0.98), weight_decay=0.0
     )
     step, best, stale = _resume(output, network, optimizer)
     log = (output / "log.jsonl").open("a")
@@ -76,7 +78,7 @@ def train(gguf: Path, output: Path, recipe: Recipe, *, start_from: Path | None =
             group["lr"] = recipe.rate * _share(step, recipe)
         loss = _loss(network, batch)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         optimizer.zero_grad()
         step += 1
@@ -123,6 +125,8 @@ def _save(
     state = {f"p.{name}": value.detach() for name, value in network.named_parameters()}
     for name, value in network.named_parameters():
         for kind in ("exp_avg", "exp_avg_sq"):
+            if value not in optimizer.state:
+                continue
             state[f"{kind}.{name}"] = optimizer.state[value][kind]
     metadata = {"step": str(step), "best": str(best), "stale": str(stale)}
     scratch = output / "state.tmp"
@@ -142,6 +146,8 @@ def _resume(
     with torch.no_grad():
         for name, value in network.named_parameters():
             value.copy_(state[f"p.{name}"])
+            if f"exp_avg.{name}" not in state or not value.requires_grad:
+                continue
             optimizer.state[value] = {
                 "step": torch.tensor(float(step)),
                 "exp_avg": state[f"exp_avg.{name}"],
