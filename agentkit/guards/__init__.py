@@ -4,6 +4,7 @@ Detectors are signals; the deterministic gate over tool calls (``planner``) is t
 """
 
 from agentkit.guards.build import DETECTOR_NAMES, build_pipeline
+from agentkit.guards.code_scan import CodeScanDetector, scan_python
 from agentkit.guards.detector import Detector, GuardContext
 from agentkit.guards.hidden_text import HiddenTextDetector
 from agentkit.guards.injection import InjectionDetector
@@ -17,6 +18,7 @@ __all__ = [
     "Action",
     "Boundary",
     "CanaryResult",
+    "CodeScanDetector",
     "Detector",
     "GuardContext",
     "GuardPipeline",
@@ -29,4 +31,5 @@ __all__ = [
     "Verdict",
     "build_pipeline",
     "most_restrictive",
+    "scan_python",
 ]
