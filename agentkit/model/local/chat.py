@@ -15,7 +15,7 @@ import anyio.to_thread
 
 from agentkit.errors import ModelError
 from agentkit.model.encoding import PromptEncoder
-from agentkit.model.formats.grammar import ReplyGrammar
+from agentkit.model.grammar import ReplyGrammar
 from agentkit.model.local.detokenise import TextStream, TokenBytes
 from agentkit.model.local.generation import Generation
 from agentkit.model.protocol import (
