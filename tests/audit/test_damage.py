@@ -169,7 +169,8 @@ def test_a_changed_header_even_of_a_segment_without_records(
     (crashed / "checkpoints").unlink()
     segment = crashed / "segment-00000001.log"
     header = split(segment)[0]
-    magic, payload = header[: header.index(b"\n") + 1], header[header.index(b"{") :]
+    magic = header[: header.index(b"\n") + 1]
+    payload = header[len(magic) + 8 :]
     segment.write_bytes(magic + frame(payload))
     assert verify(crashed).ok
     assert old in payload
@@ -279,6 +280,16 @@ def test_half_a_header_is_damage(crashed: Path, cut: int) -> None:
     """A header is complete before its file becomes part of the log, so no crash halves it."""
     [segment] = crashed.glob("segment-*.log")
     segment.write_bytes(segment.read_bytes()[:cut])
+    assert not verify(crashed).ok
+    with pytest.raises(AuditDamaged):
+        AuditLog.open(crashed)
+
+
+def test_junk_behind_an_altered_last_record_is_no_torn_write(crashed: Path) -> None:
+    [segment] = crashed.glob("segment-*.log")
+    header, payloads = split(segment)
+    altered = header + b"".join(map(frame, payloads[:-1])) + frame(payloads[-1])[:-1] + b"?"
+    segment.write_bytes(altered + b"more")
     assert not verify(crashed).ok
     with pytest.raises(AuditDamaged):
         AuditLog.open(crashed)
