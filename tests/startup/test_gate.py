@@ -122,7 +122,7 @@ def test_a_missing_engine_is_refused_and_never_replaced_by_a_weaker_tier(
         begin(specification(tmp_path, rest=rest))
     error = refused.value
     assert (error.rule, error.exit_code) == ("startup.sandbox", 7)
-    assert error.place.endswith("agent.yaml:8:11")
+    assert error.place.endswith("agent.yaml:9:11")
     assert error.cure
     assert bodies(tmp_path)[-1][0] == "refusal"
 
