@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
+import threading
 import warnings
 
 __all__ = ["LONGEST_SOURCE", "SourceRefused", "parse_source"]
@@ -31,6 +32,9 @@ _LEXEME = re.compile(
 )
 
 
+_WARNING_FILTERS = threading.Lock()
+
+
 class SourceRefused(Exception):
     """The source cannot be judged; the message says why, as the end of a sentence."""
 
@@ -43,8 +47,9 @@ def parse_source(source: str) -> ast.Module:
         raise SourceRefused("it holds null bytes")
     _refuse_depth(source)
     try:
-        with warnings.catch_warnings():
-            # An odd escape in the guest's code is no matter for our own warning filters.
+        # An odd escape in the guest's code is no matter for our own warning filters. These belong
+        # to the process: two scans that change them in turn could leave them changed.
+        with _WARNING_FILTERS, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return ast.parse(source)
     except (RecursionError, MemoryError) as error:
