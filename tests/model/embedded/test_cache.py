@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import textwrap
@@ -117,7 +116,8 @@ KILLED_BUILDER = """
 
 def test_a_builder_killed_half_way_is_followed_by_a_whole_build(checkpoint: Path) -> None:
     script = textwrap.dedent(KILLED_BUILDER)
-    ended = subprocess.run([sys.executable, "-c", script, str(checkpoint)], timeout=60, check=False)
+    command = [sys.executable, "-c", script, str(checkpoint)]
+    ended = subprocess.run(command, timeout=60, check=False)  # noqa: S603  # our own script
     assert ended.returncode == -9
     assert not checkpoint.exists()
     assert list(checkpoint.parent.glob(".model.building-*"))
@@ -143,7 +143,10 @@ SLOW_BUILDER = """
 
 def test_of_builders_at_the_same_time_one_builds(checkpoint: Path) -> None:
     command = [sys.executable, "-c", textwrap.dedent(SLOW_BUILDER), str(checkpoint)]
-    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    running = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603  # our own script
+        for _ in range(3)
+    ]
     said = [process.communicate(timeout=60)[0] for process in running]
     assert [process.returncode for process in running] == [0, 0, 0]
     assert "".join(said) == "built\n"
@@ -178,4 +181,4 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert default_cache_dir().is_relative_to(tmp_path)
-    assert os.path.basename(default_cache_dir()) == "agentkit"
+    assert default_cache_dir().name == "agentkit"
