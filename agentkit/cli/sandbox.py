@@ -5,10 +5,9 @@ from typing import Annotated
 
 import anyio
 import typer
-from rich.text import Text
 
 from agentkit.cli.progress import ShownProgress
-from agentkit.cli.screen import Screen
+from agentkit.cli.screen import Screen, decided
 from agentkit.sandbox import Tier, open_sandbox
 
 __all__ = ["build", "check"]
@@ -37,6 +36,4 @@ def check(tier: Annotated[Tier, typer.Argument(help="Which wall to try.")]) -> N
     with ShownProgress(screen) as progress:
         options = {"progress": progress} if tier is Tier.WASM else {}
         found = anyio.run(partial(open_sandbox(tier, **options).check))
-    line = Text("ok", style="green")
-    line.append(f"  {found}", style="default")
-    screen.row(tier.value, line)
+    screen.row(tier.value, decided("ok", found))

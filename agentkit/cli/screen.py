@@ -17,16 +17,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from agentkit.cli.untrusted import clean
+from agentkit.cli.untrusted import clean, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["Screen", "state_style"]
+__all__ = ["Screen", "decided", "state_style"]
 
 _PIPE_WIDTH = 10_000
 _LABEL_WIDTH = 10
+_LINE = 400
 _INDENT = "  "
+_WORD_WIDTH = 9
 
 _STYLES: Mapping[str, str] = {
     "allow": "green",
@@ -48,6 +50,12 @@ _STYLES: Mapping[str, str] = {
 def state_style(word: str) -> str:
     """Return the style of a state, decision or verdict; nothing special where it is none."""
     return _STYLES.get(word, "")
+
+
+def decided(word: str, rest: str = "") -> Text:
+    """Return a decision in its colour, and what there is to say of it on one line."""
+    line = Text(word.ljust(_WORD_WIDTH) if rest else word, style=state_style(word))
+    return line.append(one_line(rest, _LINE), style="default")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +110,11 @@ class Screen:
             column.overflow = "fold"
         for row in rows:
             table.add_row(*(cell if isinstance(cell, Text) else Text(clean(cell)) for cell in row))
-        self.out.print(table)
+        with self.out.capture() as captured:
+            self.out.print(table)
+        # Rows are padded to the table's width; in a pipe nobody needs the spaces.
+        lines = captured.get().split("\n")
+        self.out.file.write("\n".join(line.rstrip() for line in lines))
 
     def emit(self, value: object) -> None:
         """Print a result as JSON for a program: pure ASCII, so that no terminal can be steered."""

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.text import Text
-
-from agentkit.cli.untrusted import one_line
+from agentkit.cli.screen import decided
 
 if TYPE_CHECKING:
     from agentkit.cli.progress import ShownProgress
@@ -14,6 +12,8 @@ if TYPE_CHECKING:
     from agentkit.startup import StartupCheck, StartupReport
 
 __all__ = ["StartupView"]
+
+_TOLD_FROM_S = 0.1
 
 
 class StartupView:
@@ -30,11 +30,13 @@ class StartupView:
         if not self._begun:
             self._screen.title("Startup")
             self._begun = True
-        # A licence that forbids is recorded as decided here, and refused right after.
-        decided = check.name == "licence"
-        line = Text("" if decided else "ok  ", style="green")
-        line.append(one_line(check.detail, 400), style="default")
-        line.append(f"  {check.elapsed_s:.2f} s", style="dim")
+        word, detail = "ok", check.detail
+        if check.name == "licence":
+            # The check is that there is a decision; one that forbids is refused right after.
+            word, _, detail = detail.partition(": ")
+        line = decided(word, detail)
+        if check.elapsed_s >= _TOLD_FROM_S:
+            line.append(f"  {check.elapsed_s:.1f} s", style="dim")
         self._screen.row(check.name, line)
 
     def finish(self, report: StartupReport) -> None:

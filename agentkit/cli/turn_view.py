@@ -8,9 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich.status import Status
-from rich.text import Text
 
-from agentkit.cli.screen import state_style
+from agentkit.cli.screen import decided
 from agentkit.cli.untrusted import clean, one_line
 from agentkit.guards import Action
 from agentkit.planner import (
@@ -73,14 +72,11 @@ class TurnView:
     def _judged(self, event: ContentJudged) -> None:
         judgement = event.judgement
         where = event.boundary.value.replace("_", " ")
-        line = _decided(judgement.action.value)
         if judgement.action is Action.ALLOW:
-            names = ", ".join(verdict.detector for verdict in judgement.verdicts)
-            line.append(f"  {where}: {names}", style="default")
+            found = ", ".join(verdict.detector for verdict in judgement.verdicts)
         else:
-            decisive = judgement.decisive
-            line.append(f"  {where}: {one_line(f'{decisive.detector}: {decisive.reason}', 400)}")
-        self._screen.row("guards", line)
+            found = f"{judgement.decisive.detector}: {judgement.decisive.reason}"
+        self._screen.row("guards", decided(judgement.action.value, f"{where}: {found}"))
 
     def _replied(self, event: ModelReplied) -> None:
         usage = event.usage
@@ -95,14 +91,11 @@ class TurnView:
         screen, final = self._screen, event.ruling.final
         screen.row("call", f"{event.call.call_id} {one_line(event.call.name)}")
         self._arguments(event.call)
-        line = _decided(final.outcome.value)
         if final.outcome is Outcome.ALLOW:
             rules = ", ".join(decision.rule for decision in event.ruling.trail)
-            line.append(f"  {rules}", style="default")
-            screen.row("gate", line)
+            screen.row("gate", decided(final.outcome.value, f"by {rules}"))
             return
-        line.append(f"  rule {final.rule}: {one_line(final.reason, 400)}", style="default")
-        screen.row("gate", line)
+        screen.row("gate", decided(final.outcome.value, f"rule {final.rule}: {final.reason}"))
         for item in final.evidence:
             screen.row("", f"{one_line(item.path)} = {one_line(item.value)} from {item.origin}")
         if final.cure:
@@ -118,18 +111,18 @@ class TurnView:
 
     def _approved(self, event: ApprovalGiven) -> None:
         approval = event.approval
-        line = _decided("approved" if approval.approved else "refused")
-        who = f"  by {approval.approver}" if approval.approver else ""
-        comment = f"  {approval.comment}" if approval.comment else ""
-        line.append(one_line(f"{who}{comment}", 400), style="default")
-        self._screen.row("person", line)
+        word = "approved" if approval.approved else "refused"
+        who = f"by {approval.approver} " if approval.approver else ""
+        self._screen.row("person", decided(word, f"{who}{approval.comment}"))
 
     def _finished(self, event: CallFinished) -> None:
         if not event.ran:
             return  # the gate's line said why
         where = f"{self._tier} tier" if event.call.name == "python" else "in this process"
-        line = _decided("error" if event.result.is_error else "ok")
-        line.append(f"  {event.call.call_id} {where}, {event.elapsed_s:.2f} s", style="default")
+        line = decided(
+            "error" if event.result.is_error else "ok",
+            f"{where}, {event.elapsed_s:.2f} s, call {event.call.call_id}",
+        )
         self._screen.row("sandbox" if event.call.name == "python" else "tool", line)
         self._screen.block(event.result.text, lines=_SHOWN_LINES)
 
@@ -146,7 +139,3 @@ def show_answer(screen: Screen, answer: Answer) -> None:
     spent = {room: sum(seconds) for room, seconds in answer.seconds.items()}
     rooms = ", ".join(f"{room} {seconds:.2f} s" for room, seconds in spent.items())
     screen.row("time", rooms)
-
-
-def _decided(word: str) -> Text:
-    return Text(word, style=state_style(word))

@@ -7,8 +7,7 @@ from rich.text import Text
 
 from agentkit.cli.failures import error_json
 from agentkit.cli.options import AsJson, SpecFile
-from agentkit.cli.screen import Screen, state_style
-from agentkit.cli.untrusted import one_line
+from agentkit.cli.screen import Screen, decided
 from agentkit.errors import AgentkitError
 from agentkit.licensing import LicenceDecision
 from agentkit.spec import LoadedSpec, load_spec
@@ -74,6 +73,4 @@ def _show(
     for decision in decisions:
         outcome = decision.outcome.value
         licence = decision.licence.licence_id if decision.licence else "no known terms"
-        line = Text(outcome, style=state_style(outcome))
-        line.append(one_line(f"  {decision.model.model_id} under {licence}"), style="default")
-        screen.row("licence", line)
+        screen.row("licence", decided(outcome, f"{decision.model.model_id} under {licence}"))
