@@ -30,7 +30,7 @@ from agentkit.model.remote_request import request_body
 from agentkit.model.remote_stream import ReplyAssembler
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
     from agentkit.messages import FunctionDeclaration, Message
     from agentkit.model.protocol import Delta
@@ -107,7 +107,7 @@ class RemoteModel:
         tools: Sequence[FunctionDeclaration] = (),
         constraint: Constraint = Constraint(),
         settings: GenerationSettings = GenerationSettings(),
-    ) -> AsyncIterator[Delta]:
+    ) -> AsyncGenerator[Delta, None]:
         """Continue the conversation; see ``ChatModel``. Raises ``ModelError``, ``BackendError``."""
         body = request_body(
             self._info.model_id, messages, tools, constraint, settings, max_images=self._max_images
@@ -177,7 +177,7 @@ class RemoteModel:
 
 async def _deltas(
     response: httpx.Response, assembler: ReplyAssembler, started: float
-) -> AsyncIterator[Delta]:
+) -> AsyncGenerator[Delta, None]:
     """Read a successful response to its end: a stream, or a whole completion in one piece."""
     first: float | None = None
     streamed = "json" not in response.headers.get("content-type", "")

@@ -17,7 +17,7 @@ from agentkit.model.protocol import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
     from agentkit.messages import FunctionDeclaration, Message
     from agentkit.model.prompt import Prompt
@@ -66,7 +66,7 @@ class ScriptedModel:
         tools: Sequence[FunctionDeclaration] = (),
         constraint: Constraint = Constraint(),
         settings: GenerationSettings = GenerationSettings(),
-    ) -> AsyncIterator[Delta]:
+    ) -> AsyncGenerator[Delta, None]:
         """Play the next reply, whatever was asked."""
         self.shown.append(Shown(tuple(messages), tuple(tools), constraint, settings))
         for delta in self._next():
@@ -74,7 +74,7 @@ class ScriptedModel:
 
     async def generate_prompt(
         self, prompt: Prompt, *, settings: GenerationSettings = GenerationSettings()
-    ) -> AsyncIterator[Delta]:
+    ) -> AsyncGenerator[Delta, None]:
         """Play the next reply to a prompt of given segments."""
         self.shown.append(Shown(settings=settings, prompt=prompt))
         for delta in self._next():

@@ -36,7 +36,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 def test_it_imports_without_the_local_extra_and_says_what_is_missing() -> None:
-    done = subprocess.run(  # noqa: S603 (our own interpreter and text)
+    done = subprocess.run(
         [sys.executable, "-c", BLOCK_OPTIONAL],
         capture_output=True,
         text=True,

@@ -128,7 +128,7 @@ def ask(
     tools: Sequence[FunctionDeclaration] = (WEATHER,),
     constraint: Constraint = Constraint(),
     settings: GenerationSettings = GenerationSettings(),
-    **options: Any,  # noqa: ANN401 (the constructor's own options)
+    **options: Any,
 ) -> list[Delta]:
     url = server if isinstance(server, str) else server.url
 
@@ -147,7 +147,7 @@ def ask(
     return anyio.run(run)
 
 
-def failure(server: Server | str, **options: Any) -> BackendError:  # noqa: ANN401 (as above)
+def failure(server: Server | str, **options: Any) -> BackendError:
     with pytest.raises(BackendError) as failed:
         ask(server, **options)
     assert failed.value.cure

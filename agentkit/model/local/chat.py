@@ -15,7 +15,7 @@ import anyio.to_thread
 
 from agentkit.errors import ModelError
 from agentkit.model.encoding import PromptEncoder
-from agentkit.model.formats.grammar import ReplyGrammar
+from agentkit.model.grammar import ReplyGrammar
 from agentkit.model.local.detokenise import TextStream, TokenBytes
 from agentkit.model.local.generation import Generation
 from agentkit.model.protocol import (
@@ -26,7 +26,7 @@ from agentkit.model.protocol import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
     from transformers import PreTrainedTokenizerFast
 
@@ -80,7 +80,7 @@ class LocalModel:
         tools: Sequence[FunctionDeclaration] = (),
         constraint: Constraint = Constraint(),
         settings: GenerationSettings = GenerationSettings(),
-    ) -> AsyncIterator[Delta]:
+    ) -> AsyncGenerator[Delta, None]:
         """Continue the conversation.
 
         Text streams as it is written, except where tools are declared and the reply starts as a
@@ -114,7 +114,7 @@ class LocalModel:
 
     async def generate_prompt(
         self, prompt: Prompt, *, settings: GenerationSettings = GenerationSettings()
-    ) -> AsyncIterator[Delta]:
+    ) -> AsyncGenerator[Delta, None]:
         """Continue the prompt with text, whatever that text looks like."""
         deltas = self._run(prompt, settings)
         async with aclosing(deltas):
@@ -134,7 +134,7 @@ class LocalModel:
         *,
         tools: Sequence[FunctionDeclaration] = (),
         constraint: Constraint = Constraint(),
-    ) -> AsyncIterator[TextDelta | FinishDelta]:
+    ) -> AsyncGenerator[TextDelta | FinishDelta, None]:
         async with self._turn:
             generation = await anyio.to_thread.run_sync(
                 self._start, prompt, settings, tools, constraint

@@ -140,9 +140,7 @@ def _load_tokenizer(directory: Path) -> PreTrainedTokenizerFast:
         ) from error
 
 
-def _load_weights(
-    files: CheckpointFiles, architecture: str, dtype: DtypeName
-) -> PreTrainedModel:
+def _load_weights(files: CheckpointFiles, architecture: str, dtype: DtypeName) -> PreTrainedModel:
     """Let transformers build the model; refuse it where any weight was not in the files."""
     try:
         model, report = getattr(transformers, architecture).from_pretrained(
@@ -167,6 +165,9 @@ def _load_weights(
             cure="copy or download the model again; config.json must belong to these weights",
             place=str(files.directory),
         )
+    for parameter in model.parameters():
+        # Out of the mapped file: aligned memory reads faster, and no later write reaches it.
+        parameter.data = parameter.data.clone()
     return model.eval()
 
 
