@@ -15,10 +15,10 @@ import os
 import pwd
 import select
 import termios
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import anyio.from_thread
 import anyio.to_thread
 
 from agentkit.cli.untrusted import clean, spelled
@@ -54,9 +54,15 @@ class TerminalApprover:
 
     async def decide(self, request: ApprovalRequest) -> Approval:
         """Ask, and wait as long as the turn may last."""
-        return await anyio.to_thread.run_sync(self._decide, request)
+        gone = threading.Event()
+        try:
+            return await anyio.to_thread.run_sync(
+                self._decide, request, gone, abandon_on_cancel=True
+            )
+        finally:
+            gone.set()  # however the turn ended, the thread must not wait for an answer any more
 
-    def _decide(self, request: ApprovalRequest) -> Approval:
+    def _decide(self, request: ApprovalRequest, gone: threading.Event) -> Approval:
         flags = os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC
         try:
             terminal = os.open(self.terminal, flags)
@@ -67,15 +73,15 @@ class TerminalApprover:
                 return _refusal(request, "the command runs in the background")
             termios.tcflush(terminal, termios.TCIFLUSH)
             _write(terminal, _question(request, self.name))
-            return self._answer(terminal)
+            return self._answer(terminal, gone)
         except (OSError, termios.error):
             return _refusal(request, "the terminal went away")
         finally:
             os.close(terminal)
 
-    def _answer(self, terminal: int) -> Approval:
+    def _answer(self, terminal: int, gone: threading.Event) -> Approval:
         for _ in range(_ATTEMPTS):
-            words = _read_line(terminal).strip().lower()
+            words = _read_line(terminal, gone).strip().lower()
             if words in _YES:
                 return Approval(approved=True, approver=self.name)
             if words in _NO:
@@ -104,13 +110,13 @@ def _question(request: ApprovalRequest, name: str) -> str:
     return "\n".join(lines)
 
 
-def _read_line(terminal: int) -> str:
-    """Return what was typed; raises the cancellation where the turn is cancelled meanwhile."""
-    while True:
-        anyio.from_thread.check_cancelled()
+def _read_line(terminal: int, gone: threading.Event) -> str:
+    """Return what was typed, or nothing where nobody waits for it any more."""
+    while not gone.is_set():
         readable, _, _ = select.select([terminal], [], [], _POLL_S)
-        if readable:
+        if readable and not gone.is_set():
             return os.read(terminal, _ANSWER_BYTES).decode("utf-8", "replace")
+    return ""
 
 
 def _write(terminal: int, text: str) -> None:

@@ -6,7 +6,6 @@ Nothing is built, downloaded or started by looking.
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import platform
 import shutil
 import sys
@@ -86,17 +85,17 @@ def _python() -> Part:
 
 
 def _packages() -> Iterator[Part]:
-    for module, package, needed_for, cure in (
-        ("torch", "torch", "models in this process", _LOCAL),
-        ("transformers", "transformers", "models in this process", _LOCAL),
-        ("llguidance", "llguidance", "constrained decoding", _LOCAL),
-        ("wasmtime", "wasmtime", "the wasm sandbox", _WASM),
-        ("componentize_py", "componentize-py", "building the wasm guest", _WASM),
+    for package, needed_for, cure in (
+        ("torch", "models in this process", _LOCAL),
+        ("transformers", "models in this process", _LOCAL),
+        ("llguidance", "constrained decoding", _LOCAL),
+        ("wasmtime", "the wasm sandbox", _WASM),
+        ("componentize-py", "building the wasm guest", _WASM),
     ):
-        if importlib.util.find_spec(module) is None:
-            yield Part(package, State.MISSING, f"needed for {needed_for}", cure)
-        else:
+        try:
             yield Part(package, State.OK, importlib.metadata.version(package))
+        except importlib.metadata.PackageNotFoundError:
+            yield Part(package, State.MISSING, f"needed for {needed_for}", cure)
 
 
 def _guest(cache: Path) -> Part:

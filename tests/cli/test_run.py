@@ -141,7 +141,7 @@ def test_a_closed_pipe_is_no_failure_worth_words(tmp_path: Path) -> None:
         spec = write_spec(tmp_path, fake.url)
         done = subprocess.run(
             f"{' '.join(COMMAND)} run {spec} Hei | head -n 1",
-            shell=True,  # noqa: S602 - the pipe is what is tested
+            shell=True,
             env=environment(),
             capture_output=True,
             text=True,

@@ -42,9 +42,9 @@ def test_what_could_steer_a_terminal_is_taken_out(text: str, expected: str) -> N
 def test_cleaned_text_holds_only_what_is_read(text: str) -> None:
     cleaned = clean(text)
     assert clean(cleaned) == cleaned
-    assert {unicodedata.category(char) for char in cleaned if char not in "\n\u200c\u200d"}.isdisjoint(
-        {"Cc", "Cf", "Cs"}
-    )
+    assert {
+        unicodedata.category(char) for char in cleaned if char not in "\n\u200c\u200d"
+    }.isdisjoint({"Cc", "Cf", "Cs"})
 
 
 @given(st.text(st.sampled_from("\x1b\x9b\x9d[]PX^_0;?m\x07\\abc\r\n ")))
