@@ -129,7 +129,7 @@ def _is_torn(rest: bytes) -> bool:
         return False
     payload = rest[_HEAD.size :]
     if len(payload) < length:
-        return google_crc32c.value(payload) != checksum
+        return bool(google_crc32c.value(payload) != checksum)
     return not payload[length:].strip(b"\0")
 
 

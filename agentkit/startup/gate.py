@@ -211,8 +211,14 @@ class _Startup:
             self.stack.push_async_callback(model.aclose)
             for boundary in (Boundary.USER_INPUT, Boundary.MODEL_OUTPUT):
                 names[boundary] = (*names[boundary], "llama_guard")
-            version = stated.llama_guard.version
-            build = partial(build, llama_guard=model, llama_guard_version=version)
+            build = partial(
+                build,
+                llama_guard=model,
+                llama_guard_version=stated.llama_guard.version,
+                llama_guard_style=(
+                    "conversation" if stated.llama_guard.template == "server" else "body"
+                ),
+            )
         guards = build(names)
         code_guards = GuardPipeline(
             {
