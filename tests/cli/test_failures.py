@@ -4,11 +4,9 @@ import importlib
 import json
 import pkgutil
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import typer
 
 import agentkit
 from agentkit.cli.app import app
@@ -19,7 +17,9 @@ from tests.cli.fresh import ROOT, run_process, write_spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
+    import typer
     from typer.testing import Result
 
 PAGE = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")

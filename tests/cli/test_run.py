@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentkit.audit import EventKind, read_events, verify
@@ -14,6 +13,7 @@ from tests.cli.fresh import COMMAND, PAY, PYTHON, SHOUT, environment, run_proces
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from typer.testing import Result
 
@@ -47,7 +47,7 @@ def test_json_is_all_that_stdout_holds(tmp_path: Path) -> None:
     assert done.stdout.isascii()
     assert result["ok"] is True
     assert result["answer"]["text"] == "391"
-    assert [check["check"] for check in result["startup"]][0] == "licence"
+    assert next(check["check"] for check in result["startup"]) == "licence"
     events = {event["event"]: event for event in result["events"]}
     assert events["decision"]["outcome"] == "allow"
     assert events["result"]["tier"] == "wasm"
@@ -139,7 +139,7 @@ def test_ctrl_c_ends_the_turn_and_leaves_a_log_that_verifies(tmp_path: Path) -> 
 def test_a_closed_pipe_is_no_failure_worth_words(tmp_path: Path) -> None:
     with serve(Reply("line\n" * 2000)) as fake:
         spec = write_spec(tmp_path, fake.url)
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S602 - the shell's pipe is what is tested
             f"{' '.join(COMMAND)} run {spec} Hei | head -n 1",
             shell=True,
             env=environment(),

@@ -28,7 +28,7 @@ HOSTILE = [
     ("a\U000e0041b", "ab"),
     ("a\ud800b", "ab"),
     ("a\u200bb\ufeff", "ab"),
-    ("blåbær – 你好 🙂", "blåbær – 你好 🙂"),
+    ("blåbær + 你好 🙂", "blåbær + 你好 🙂"),
     ("\x1b]0;never ended", "0;never ended"),
 ]
 
@@ -77,4 +77,4 @@ def test_text_is_never_read_as_markup_and_cannot_leave_its_bar() -> None:
     lines = stream.getvalue().splitlines()
     assert "[red]x[/red]" in lines[0]
     assert len(lines) == 3
-    assert all(line.startswith("  │ ") or line.startswith("  | ") for line in lines)
+    assert all(line.startswith(("  │ ", "  | ")) for line in lines)
