@@ -31,7 +31,7 @@ def engine(docker_image: str) -> Iterator[docker.DockerClient]:
     client.close()
 
 
-def _process_id(session: Any) -> int:  # noqa: ANN401  behind the protocol
+def _process_id(session: Any) -> int:
     return int(session._worker._process.pid)
 
 
@@ -43,7 +43,7 @@ def _is_gone(pid: int) -> bool:
     return False
 
 
-async def _kill_worker(sandbox: Sandbox, session: Any) -> None:  # noqa: ANN401  as above
+async def _kill_worker(sandbox: Sandbox, session: Any) -> None:
     if sandbox.tier is Tier.WASM:
         os.kill(_process_id(session), signal.SIGKILL)
     else:
@@ -167,7 +167,7 @@ anyio.run(main)
 
 def test_a_killed_host_leaves_nothing(sandbox: Sandbox) -> None:
     command = [sys.executable, "-c", HOST, sandbox.tier.value]
-    with subprocess.Popen(  # noqa: S603  our own program
+    with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": "."}
     ) as host:
         assert host.stdout is not None
