@@ -11,7 +11,7 @@ from rich.status import Status
 
 from agentkit.cli.screen import decided
 from agentkit.cli.untrusted import clean, one_line
-from agentkit.guards import Action
+from agentkit.guards import Action, Boundary
 from agentkit.planner import (
     ApprovalGiven,
     CallFinished,
@@ -39,6 +39,7 @@ class TurnView:
         self._screen = screen
         self._tier = tier
         self._waiting: Status | None = None
+        self._result: ContentJudged | None = None
 
     def __call__(self, event: TurnEvent) -> None:
         """Show one event."""
@@ -55,6 +56,8 @@ class TurnView:
                 self._approved(event)
             case CallFinished():
                 self._finished(event)
+            case ContentJudged(boundary=Boundary.TOOL_RESULT):
+                self._result = event  # told right before the result that it judges
             case ContentJudged():
                 self._judged(event)
 
@@ -125,6 +128,9 @@ class TurnView:
         )
         self._screen.row("sandbox" if event.call.name == "python" else "tool", line)
         self._screen.block(event.result.text, lines=_SHOWN_LINES)
+        if self._result is not None:
+            self._judged(self._result)
+            self._result = None
 
 
 def show_answer(screen: Screen, answer: Answer) -> None:

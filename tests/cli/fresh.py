@@ -64,7 +64,10 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def run_process(
-    *arguments: str | Path, env: dict[str, str] | None = None, **options: Any
+    *arguments: str | Path,
+    env: dict[str, str] | None = None,
+    timeout_s: float = 120,
+    **options: Any,
 ) -> subprocess.CompletedProcess[str]:
     """Run ``agentkit`` in a process without a terminal."""
     return subprocess.run(
@@ -74,7 +77,7 @@ def run_process(
         text=True,
         encoding="utf-8",
         check=False,
-        timeout=120,
+        timeout=timeout_s,
         start_new_session=True,
         **options,
     )

@@ -26,12 +26,8 @@ def test_each_template_is_written_and_valid(
 ) -> None:
     assert cli("init", tmp_path / "new", "--template", template).exit_code == 0
     result = cli("validate", tmp_path / "new" / "agent.yaml")
-    if template == "text-tools":
-        # its functions are plain until the user says what they do to the world
-        assert result.exit_code in {0, ToolError.exit_code}
-    else:
-        assert result.exit_code == 0, result.stderr
-        assert "valid" in result.stdout
+    assert result.exit_code == 0, result.stderr
+    assert "valid" in result.stdout
 
 
 def test_nothing_is_overwritten_unless_asked(cli: Callable[..., Result], tmp_path: Path) -> None:
