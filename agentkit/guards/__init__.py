@@ -4,7 +4,8 @@ Detectors are signals; the deterministic gate over tool calls (``planner``) is t
 """
 
 from agentkit.guards.build import DETECTOR_NAMES, build_pipeline
-from agentkit.guards.detector import Detector, GuardContext
+from agentkit.guards.code_scan import CodeScanDetector, scan_python
+from agentkit.guards.detector import Detector, GuardContext, Turn
 from agentkit.guards.hidden_text import HiddenTextDetector
 from agentkit.guards.injection import InjectionDetector
 from agentkit.guards.llama_guard import LlamaGuardDetector
@@ -17,6 +18,7 @@ __all__ = [
     "Action",
     "Boundary",
     "CanaryResult",
+    "CodeScanDetector",
     "Detector",
     "GuardContext",
     "GuardPipeline",
@@ -26,7 +28,9 @@ __all__ = [
     "LlamaGuardDetector",
     "SecretsDetector",
     "Span",
+    "Turn",
     "Verdict",
     "build_pipeline",
     "most_restrictive",
+    "scan_python",
 ]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from agentkit.guards.detector import Detector
+    from agentkit.guards.llama_guard import ChatStyle
     from agentkit.guards.verdict import Boundary
     from agentkit.model.protocol import ChatModel
 
@@ -32,13 +33,14 @@ def build_pipeline(
     llama_guard_version: Literal[3, 4] = 4,
     llama_guard_categories: Mapping[str, str] | None = None,
     llama_guard_exclude: Collection[str] = (),
+    llama_guard_style: ChatStyle = "conversation",
 ) -> GuardPipeline:
     """Build the detectors named for each boundary.
 
     ``names_by_boundary`` needs all four boundaries; an empty list is the user's decision that
     nothing is checked there. ``llama_guard``: the model behind the detector of that name;
     ``llama_guard_categories`` replaces the standard hazards, ``llama_guard_exclude`` drops some
-    by key. Raises ``GuardError`` with a cure.
+    by key; ``llama_guard_style`` is explained at ``llama_guard``. Raises ``GuardError``.
     """
     unknown = sorted(
         {name for names in names_by_boundary.values() for name in names}.difference(DETECTOR_NAMES)
@@ -64,6 +66,7 @@ def build_pipeline(
             version=llama_guard_version,
             categories=llama_guard_categories,
             exclude=llama_guard_exclude,
+            chat_style=llama_guard_style,
         )
     return GuardPipeline(
         {

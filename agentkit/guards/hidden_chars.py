@@ -58,6 +58,16 @@ _ANY = re.compile(
     "[" + "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last, _ in _RANGES) + "]"
 )
 
+# Kinds that nothing beside them makes legitimate: a whole run is one finding.
+_WHOLE_RUNS = {
+    kind: re.compile(
+        "["
+        + "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last, name in _RANGES if name == kind)
+        + "]+"
+    )
+    for kind in ("tag", "bidi_override", "invisible", "deprecated", "private_use", "surrogate")
+}
+
 # A terminal escape sequence is one finding from ESC to its final byte; every part is bounded and
 # stops at the next ESC, so the search stays linear.
 _ANSI = re.compile(
@@ -78,7 +88,7 @@ class HiddenRun(NamedTuple):
 
 
 def find_hidden(text: str) -> Iterator[HiddenRun]:
-    """Yield every hidden character or terminal escape sequence, in order; linear in time."""
+    """Yield hidden characters, runs of them, and terminal escape sequences, in order; linear."""
     position = 0
     while (hit := _ANY.search(text, position)) is not None:
         start, char = hit.start(), hit.group()
@@ -86,7 +96,9 @@ def find_hidden(text: str) -> Iterator[HiddenRun]:
         if sequence is not None:
             kind, position = "ansi", sequence.end()
         else:
-            kind, position = _RANGES[bisect_right(_STARTS, ord(char)) - 1][2], hit.end()
+            kind = _RANGES[bisect_right(_STARTS, ord(char)) - 1][2]
+            run = _WHOLE_RUNS[kind].match(text, start) if kind in _WHOLE_RUNS else None
+            position = run.end() if run else hit.end()
         yield HiddenRun(kind, start, position)
 
 

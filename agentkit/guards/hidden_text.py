@@ -131,12 +131,10 @@ def _hidden_runs(text: str) -> list[HiddenRun]:
         "bidi": any(run.kind == "bidi" for run in found) and bool(_RIGHT_TO_LEFT.search(text)),
     }
     runs: list[HiddenRun] = []
-    flag_end = 0
-    for run in found:
-        if run.kind == "tag" and run.start >= flag_end and _is_flag(text, run.start):
-            flag_end = run.start + _FLAG_TAGS
-        in_flag = run.kind == "tag" and run.start < flag_end
-        if in_flag or accepted.get(run.kind) or _is_needed(text, run):
+    for hit in found:
+        flag = hit.kind == "tag" and _is_flag(text, hit.start)
+        run = hit._replace(start=hit.start + _FLAG_TAGS) if flag else hit
+        if run.start == run.end or accepted.get(run.kind) or _is_needed(text, run):
             continue
         if runs and (runs[-1].kind, runs[-1].end) == (run.kind, run.start):
             runs[-1] = HiddenRun(run.kind, runs[-1].start, run.end)

@@ -168,7 +168,7 @@ def test_the_same_bytes_in_every_process() -> None:
         "print(json.dumps(decide(m, d, today=date(2026, 11, 22)).to_json()))"
     )
     outputs = {
-        subprocess.run(  # noqa: S603  # our own interpreter and program
+        subprocess.run(  # our own interpreter and program
             [sys.executable, "-c", program],
             env={**os.environ, "PYTHONHASHSEED": seed},
             capture_output=True,

@@ -64,9 +64,7 @@ def owner_only(directory: Path) -> Path:
     return directory
 
 
-def ensure_checkpoint(
-    directory: Path, build: Callable[[Path], None], *, progress: Progress
-) -> str:
+def ensure_checkpoint(directory: Path, build: Callable[[Path], None], *, progress: Progress) -> str:
     """Make sure that ``directory`` holds what ``build`` makes; return its manifest's SHA-256.
 
     ``build`` fills an empty directory it is given. A damaged checkpoint is never used: it is

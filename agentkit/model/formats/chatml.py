@@ -77,7 +77,7 @@ class ChatmlFormat:
             blocks.append(
                 _TOOLS + "\n".join(map(_declare, tools)) + _TOOL_CHOICES[constraint.tool_choice]
             )
-            segments += [*_header("system"), Plain("\n\n".join(blocks)), _END, _LINE]
+            segments += _turn("system", "\n\n".join(blocks))
         for message in rest:
             segments += self._message(message)
         segments += _header("assistant")
@@ -94,13 +94,12 @@ class ChatmlFormat:
     def _message(self, message: Message) -> Iterator[Segment]:
         if message.role == "tool":
             for part in message.parts:
-                yield from [*_header("tool"), Plain(_text(part)), _END, _LINE]
+                yield from _turn("tool", _text(part))
             return
-        yield from _header(message.role)
         texts = [_text(part) for part in message.parts if not isinstance(part, ToolCallPart)]
         if message.calls:
             texts.append(render_calls(message.calls, self.call_syntax))
-        yield from [Plain("\n".join(texts)), _END, _LINE]
+        yield from _turn(message.role, "\n".join(texts))
 
 
 def _has_system(messages: Sequence[Message]) -> bool:
@@ -109,6 +108,10 @@ def _has_system(messages: Sequence[Message]) -> bool:
 
 def _header(role: str) -> tuple[Segment, ...]:
     return (Special("<|im_start|>"), Plain(role), _LINE)
+
+
+def _turn(role: str, text: str) -> tuple[Segment, ...]:
+    return (*_header(role), Plain(text), _END, _LINE)
 
 
 def _text(part: Part) -> str:

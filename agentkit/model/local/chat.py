@@ -8,6 +8,7 @@ under way, and the model stays usable.
 from __future__ import annotations
 
 from contextlib import aclosing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import anyio
@@ -15,7 +16,7 @@ import anyio.to_thread
 
 from agentkit.errors import ModelError
 from agentkit.model.encoding import PromptEncoder
-from agentkit.model.formats.grammar import ReplyGrammar
+from agentkit.model.grammar import ReplyGrammar
 from agentkit.model.local.detokenise import TextStream, TokenBytes
 from agentkit.model.local.generation import Generation
 from agentkit.model.protocol import (
@@ -26,7 +27,7 @@ from agentkit.model.protocol import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
     from transformers import PreTrainedTokenizerFast
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["LocalModel"]
 
 # Every call syntax starts with one of these, and a reply is calls as a whole or not at all.
-_CALL_OPENERS = ("[", "{", "<")
+_CALL_OPENERS = ("[", "{", "<", "`")
 
 
 class LocalModel:
@@ -80,7 +81,7 @@ class LocalModel:
         tools: Sequence[FunctionDeclaration] = (),
         constraint: Constraint = Constraint(),
         settings: GenerationSettings = GenerationSettings(),
-    ) -> AsyncIterator[Delta]:
+    ) -> AsyncGenerator[Delta, None]:
         """Continue the conversation.
 
         Text streams as it is written, except where tools are declared and the reply starts as a
@@ -101,7 +102,8 @@ class LocalModel:
                         if reply.text:
                             yield TextDelta(reply.text)
                         if reply.calls and delta.reason == "stop":
-                            delta = FinishDelta("calls", delta.usage, delta.first_token_scores)
+                            yield replace(delta, reason="calls")
+                            return
                     yield delta
                 elif streaming:
                     yield delta
@@ -114,7 +116,7 @@ class LocalModel:
 
     async def generate_prompt(
         self, prompt: Prompt, *, settings: GenerationSettings = GenerationSettings()
-    ) -> AsyncIterator[Delta]:
+    ) -> AsyncGenerator[Delta, None]:
         """Continue the prompt with text, whatever that text looks like."""
         deltas = self._run(prompt, settings)
         async with aclosing(deltas):
@@ -134,7 +136,7 @@ class LocalModel:
         *,
         tools: Sequence[FunctionDeclaration] = (),
         constraint: Constraint = Constraint(),
-    ) -> AsyncIterator[TextDelta | FinishDelta]:
+    ) -> AsyncGenerator[TextDelta | FinishDelta, None]:
         async with self._turn:
             generation = await anyio.to_thread.run_sync(
                 self._start, prompt, settings, tools, constraint

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedModel
 
-    from agentkit.model.formats.grammar import ReplyMatcher
+    from agentkit.model.grammar import ReplyMatcher
     from agentkit.model.protocol import FinishReason, GenerationSettings
 
 __all__ = ["Generation", "Runtime"]

@@ -50,7 +50,9 @@ class Sampler:
             )
         if self._temperature == 0:
             return int(logits.argmax())
-        probabilities = torch.softmax(logits / self._temperature, dim=-1)
+        # The best logit becomes 0 first, so that no temperature, however small, overflows.
+        scaled = (logits - logits.max()).double() / self._temperature
+        probabilities = torch.softmax(scaled, dim=-1)
         if self._top_p < 1:
             ordered, ids = torch.sort(probabilities, descending=True, stable=True)
             # A token stays if the mass before it has not reached top_p: the first always stays.

@@ -6,8 +6,13 @@ import pytest
 import torch
 import transformers
 
+from agentkit.model.local.loading import load_local
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from agentkit.model.local import LocalModel
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -18,7 +23,7 @@ def _two_threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny_llama4() -> Callable[..., transformers.PreTrainedModel]:
     """Build a random Llama 4 whose chunk (16) is far smaller than the test sequences (60)."""
 
@@ -52,3 +57,21 @@ def tiny_llama4() -> Callable[..., transformers.PreTrainedModel]:
         return model
 
     return build
+
+
+@pytest.fixture(scope="session")
+def tiny_directory(
+    tmp_path_factory: pytest.TempPathFactory,
+    tiny_llama4: Callable[..., transformers.PreTrainedModel],
+    byte_level: transformers.PreTrainedTokenizerFast,
+) -> Path:
+    """A whole checkpoint on disk: a random Llama 4 (chunk 16) and a real byte-level tokenizer."""
+    directory = tmp_path_factory.mktemp("tiny")
+    tiny_llama4(vocab_size=len(byte_level), max_position_embeddings=2048).save_pretrained(directory)
+    byte_level.save_pretrained(directory)
+    return directory
+
+
+@pytest.fixture
+def tiny_model(tiny_directory: Path) -> LocalModel:
+    return load_local(tiny_directory)
