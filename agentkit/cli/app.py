@@ -12,6 +12,7 @@ from agentkit.cli.audit_verify import verify
 from agentkit.cli.chat import chat
 from agentkit.cli.demo import demo
 from agentkit.cli.doctor import doctor
+from agentkit.cli.evaluate import tools
 from agentkit.cli.failures import Commands
 from agentkit.cli.init import init
 from agentkit.cli.licence import licence
@@ -36,6 +37,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _audit = typer.Typer(no_args_is_help=True, help="Verify and read an audit log.")
+_evaluate = typer.Typer(no_args_is_help=True, help="Measure a model for this work.")
 _sandbox = typer.Typer(no_args_is_help=True, help="Build and try the walls around code.")
 
 app.command(rich_help_panel=_BEGIN, epilog="Example: agentkit demo")(demo)
@@ -49,8 +51,10 @@ app.command(rich_help_panel=_WORK, epilog="Example: agentkit run agent.yaml 'Wha
 app.command(rich_help_panel=_WORK, epilog="Example: agentkit chat agent.yaml")(chat)
 app.add_typer(_sandbox, name="sandbox", rich_help_panel=_WORK)
 app.command(rich_help_panel=_PROVE, epilog="Example: agentkit licence agent.yaml")(licence)
+app.add_typer(_evaluate, name="evaluate", rich_help_panel=_PROVE)
 app.add_typer(_audit, name="audit", rich_help_panel=_PROVE)
 
+_evaluate.command(epilog="Example: agentkit evaluate tools --cases 100")(tools)
 _sandbox.command(epilog="Example: agentkit sandbox build")(build)
 _sandbox.command(epilog="Example: agentkit sandbox check wasm")(check)
 _audit.command(epilog="Example: agentkit audit verify agent.yaml --checkpoint note.txt")(verify)

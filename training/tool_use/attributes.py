@@ -1,3 +1,4 @@
+# ruff: noqa: E501, PLR2004, Q003 (tables of wordings, drawn by odds: no secret)
 """The attributes that composed tools take as parameters: names, types, values, wordings."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# ruff: noqa: E501, PLR2004, Q003 (tables of wordings, drawn by odds: no secret)
 """Tools people ask for by what they want, not by the tool's words: weather, messages, files ..."""
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ def _pick(text: str) -> Callable[[Random], JsonValue]:
 
 
 _lang = _pick("French|German|Spanish|Norwegian|Italian|Polish|Japanese|Dutch|Turkish|Greek")
-_unit = _pick("km|miles|kg|pounds|litres|gallons|metres|feet|celsius|fahrenheit|grams|ounces|inches|cm")
+_unit = _pick(
+    "km|miles|kg|pounds|litres|gallons|metres|feet|celsius|fahrenheit|grams|ounces|inches|cm"
+)
 _currency = _pick("USD|EUR|GBP|NOK|SEK|JPY|CHF|INR|PLN|DKK|BRL|KRW")
 _topic = values.phrase
 _ok = ("ok {r}", "{r}", '{{"status": "ok", "id": "{r}"}}', "Done, id {r}")
@@ -69,7 +72,7 @@ def _facts() -> tuple[Family, ...]:
         ("slugify make_slug to_slug", "slug", "text title string", _topic, lambda g: "-".join([values.word(g), values.word(g)]), "Make a slug of '{0}'.|Turn \"{0}\" into a slug.|Slugify {0}.|Give me a web address name for '{0}'."),
         ("hash_text sha256 checksum digest", "hash", "text data input", _topic, lambda g: f"{g.getrandbits(40):010x}", "What is the {x} of '{0}'?|Hash \"{0}\".|Compute the checksum of {0}."),
         ("capital_of get_capital", "capital", "country nation", lambda g: values.word(g).capitalize() + "ia", values.city, "What is the {x} of {0}?|Which city is the {x} of {0}?|Name {0}'s {x}."),
-        ("query_database sql run_query", "answer of the database", "query sql statement", lambda g: f"SELECT {values.word(g)} FROM {values.word(g)} WHERE id = {values.integer(g)}", values.integer, "Run the query {0}.|Execute: {0}|What does the database say to {0}?"),
+        ("query_database sql run_query", "answer of the database", "query sql statement", lambda g: f"SELECT {values.word(g)} FROM {values.word(g)} WHERE id = {values.integer(g)}", values.integer, "Run the query {0}.|Execute: {0}|What does the database say to {0}?"),  # noqa: S608 (a text to be copied, never run)
     )  # fmt: skip
     return tuple(
         Family(
@@ -205,7 +208,5 @@ def family_tasks(rng: Random, count: int) -> list[Task]:
         said = list(map(spoken, drawn))
         answer = rng.choice(family.answers).format(*said, r=spoken(found))
         request = rng.choice(family.requests).format(*said)
-        tasks.append(
-            Task(family.names.split()[0], request, ((call,),), answer, (spoken(found),))
-        )
+        tasks.append(Task(family.names.split()[0], request, ((call,),), answer, (spoken(found),)))
     return tasks

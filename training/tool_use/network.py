@@ -66,7 +66,9 @@ class Block(nn.Module):
         self.down = AdaptedLinear([weight("ffn_down")], dtype)
 
     def forward(self, x: torch.Tensor, rotation: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """x: [B, T, H]; rotation: cosine and sine [2, B, T, 1, head_dim]; mask: [B, 1, T, T], added to scores."""
+        """x: [B, T, H]; rotation: [2, B, T, 1, head_dim], cosine and
+        sine; mask: [B, 1, T, T], added to scores.
+        """
         batch, length, _ = x.shape
         normed = functional.rms_norm(x, (x.shape[-1],), self.attn_norm, self.epsilon)
         joined = self.qkv(normed).view(batch, length, -1, self.head_dim)

@@ -1,3 +1,4 @@
+# ruff: noqa: E501, PLR2004 (tables of wordings, drawn by odds: no secret)
 """Tasks for the ``python`` tool: the code is written, run here, and its output is the result."""
 
 from __future__ import annotations
@@ -70,42 +71,144 @@ def _two(rng: Random) -> tuple[str, str, str]:
     op = rng.choice(list(_OPERATORS))
     spoken = f"{a} {rng.choice(_OPERATORS[op])} {b}"
     code = f"print({a} {op} {b})"
-    return rng.choice(_ASK).format(e=spoken), code, rng.choice([f"{spoken} is {{r}}.", "The result is {r}."])
+    return (
+        rng.choice(_ASK).format(e=spoken),
+        code,
+        rng.choice([f"{spoken} is {{r}}.", "The result is {r}."]),
+    )
 
 
 def _expression(rng: Random) -> tuple[str, str, str]:
     a, b, c, d = (_n(rng) for _ in range(4))
     ops = [rng.choice("+-*") for _ in range(3)]
-    e = rng.choice([f"({a} {ops[0]} {b}) {ops[1]} {c}", f"{a} {ops[0]} {b} {ops[1]} {c}", f"({a} {ops[0]} {b}) * ({c} {ops[1]} {d})", f"{a} {ops[0]} {b} {ops[1]} {c} {ops[2]} {d}"])
-    return rng.choice(_ASK).format(e=e), f"print({e})", rng.choice([f"{e} = {{r}}.", "The result is {r}."])
+    e = rng.choice(
+        [
+            f"({a} {ops[0]} {b}) {ops[1]} {c}",
+            f"{a} {ops[0]} {b} {ops[1]} {c}",
+            f"({a} {ops[0]} {b}) * ({c} {ops[1]} {d})",
+            f"{a} {ops[0]} {b} {ops[1]} {c} {ops[2]} {d}",
+        ]
+    )
+    return (
+        rng.choice(_ASK).format(e=e),
+        f"print({e})",
+        rng.choice([f"{e} = {{r}}.", "The result is {r}."]),
+    )
 
 
 def _power(rng: Random) -> tuple[str, str, str]:
     a, b = rng.randint(2, 40), rng.randint(2, 9)
     kind = rng.randrange(4)
     if kind == 0:
-        return rng.choice([f"What is {a} to the power of {b}?", f"Compute {a} to the {b}th power.", f"{a} ^ {b}?", f"Raise {a} to {b}."]), f"print({a} ** {b})", f"{a} to the power of {b} is {{r}}."
+        return (
+            rng.choice(
+                [
+                    f"What is {a} to the power of {b}?",
+                    f"Compute {a} to the {b}th power.",
+                    f"{a} ^ {b}?",
+                    f"Raise {a} to {b}.",
+                ]
+            ),
+            f"print({a} ** {b})",
+            f"{a} to the power of {b} is {{r}}.",
+        )
     if kind == 1:
-        return rng.choice([f"What is the square of {a}?", f"{a} squared?", f"Square {a}."]), f"print({a} ** 2)", f"The square of {a} is {{r}}."
+        return (
+            rng.choice([f"What is the square of {a}?", f"{a} squared?", f"Square {a}."]),
+            f"print({a} ** 2)",
+            f"The square of {a} is {{r}}.",
+        )
     if kind == 2:
         n = values.integer(rng)
-        return rng.choice([f"What is the square root of {n}?", f"Square root of {n}, please.", f"sqrt {n}"]), f"import math\nprint(math.sqrt({n}))", f"The square root of {n} is {{r}}."
+        return (
+            rng.choice(
+                [f"What is the square root of {n}?", f"Square root of {n}, please.", f"sqrt {n}"]
+            ),
+            f"import math\nprint(math.sqrt({n}))",
+            f"The square root of {n} is {{r}}.",
+        )
     m, n = values.integer(rng) + 100, rng.randint(3, 97)
-    return rng.choice([f"What is the remainder of {m} divided by {n}?", f"{m} modulo {n}?", f"Divide {m} by {n}, what remains?"]), f"print({m} % {n})", "The remainder is {r}."
+    return (
+        rng.choice(
+            [
+                f"What is the remainder of {m} divided by {n}?",
+                f"{m} modulo {n}?",
+                f"Divide {m} by {n}, what remains?",
+            ]
+        ),
+        f"print({m} % {n})",
+        "The remainder is {r}.",
+    )
 
 
 def _percent(rng: Random) -> tuple[str, str, str]:
     p, n, m = rng.choice([rng.randint(1, 99), round(rng.uniform(1, 30), 1)]), _n(rng), _n(rng)
     kind = rng.randrange(5)
     if kind == 0:
-        return rng.choice([f"What is {p}% of {n}?", f"{p} percent of {n}?", f"Calculate {p}% of {n}.", f"How much is {p} percent of {n}?"]), f"print({n} * {p} / 100)", f"{p}% of {n} is {{r}}."
+        return (
+            rng.choice(
+                [
+                    f"What is {p}% of {n}?",
+                    f"{p} percent of {n}?",
+                    f"Calculate {p}% of {n}.",
+                    f"How much is {p} percent of {n}?",
+                ]
+            ),
+            f"print({n} * {p} / 100)",
+            f"{p}% of {n} is {{r}}.",
+        )
     if kind == 1:
-        return rng.choice([f"Increase {n} by {p}%.", f"Add {p} percent to {n}.", f"{n} plus {p}%?", f"The price is {n} plus {p}% VAT. What is the total?", f"A price of {n} rises by {p}%. What is the new price?", f"My salary is {n} and I get {p}% more. What is it then?"]), f"print({n} * (1 + {p} / 100))", "The new value is {r}."
+        return (
+            rng.choice(
+                [
+                    f"Increase {n} by {p}%.",
+                    f"Add {p} percent to {n}.",
+                    f"{n} plus {p}%?",
+                    f"The price is {n} plus {p}% VAT. What is the total?",
+                    f"A price of {n} rises by {p}%. What is the new price?",
+                    f"My salary is {n} and I get {p}% more. What is it then?",
+                ]
+            ),
+            f"print({n} * (1 + {p} / 100))",
+            "The new value is {r}.",
+        )
     if kind == 2:
-        return rng.choice([f"Take {p}% off {n}.", f"What is {n} with a {p}% discount?", f"Reduce {n} by {p} percent.", f"A coat costs {n}; with {p}% off, what do I pay?"]), f"print({n} * (1 - {p} / 100))", "The new value is {r}."
+        return (
+            rng.choice(
+                [
+                    f"Take {p}% off {n}.",
+                    f"What is {n} with a {p}% discount?",
+                    f"Reduce {n} by {p} percent.",
+                    f"A coat costs {n}; with {p}% off, what do I pay?",
+                ]
+            ),
+            f"print({n} * (1 - {p} / 100))",
+            "The new value is {r}.",
+        )
     if kind == 3:
-        return rng.choice([f"By how many percent did it change from {n} to {m}?", f"What is the percentage change from {n} to {m}?", f"Sales went from {n} to {m}. What is the growth in percent?", f"Percent change, {n} to {m}?"]), f"print(({m} - {n}) / {n} * 100)", "The change is {r} percent."
-    return rng.choice([f"What percentage is {n} of {m}?", f"{n} out of {m}, in percent?", f"How many percent of {m} are {n}?"]), f"print({n} / {m} * 100)", f"{n} is {{r}} percent of {m}."
+        return (
+            rng.choice(
+                [
+                    f"By how many percent did it change from {n} to {m}?",
+                    f"What is the percentage change from {n} to {m}?",
+                    f"Sales went from {n} to {m}. What is the growth in percent?",
+                    f"Percent change, {n} to {m}?",
+                ]
+            ),
+            f"print(({m} - {n}) / {n} * 100)",
+            "The change is {r} percent.",
+        )
+    return (
+        rng.choice(
+            [
+                f"What percentage is {n} of {m}?",
+                f"{n} out of {m}, in percent?",
+                f"How many percent of {m} are {n}?",
+            ]
+        ),
+        f"print({n} / {m} * 100)",
+        f"{n} is {{r}} percent of {m}.",
+    )
 
 
 _LISTS: tuple[tuple[str, str, str], ...] = (
@@ -134,18 +237,62 @@ def _statistic(rng: Random) -> tuple[str, str, str]:
 
 def _order(rng: Random) -> tuple[str, str, str]:
     numbers = rng.random() < 0.5
-    items = _list(rng) if numbers else [rng.choice([values.word, values.person, values.city])(rng) for _ in range(rng.randint(3, 6))]
+    items = (
+        _list(rng)
+        if numbers
+        else [
+            rng.choice([values.word, values.person, values.city])(rng)
+            for _ in range(rng.randint(3, 6))
+        ]
+    )
     said = ", ".join(map(str, items))
     kind = rng.randrange(3)
     if kind == 0:
-        return rng.choice([f"Sort {said}.", f"Put {said} in order.", f"Sort these ascending: {said}", f"Arrange {said} from {'small to large' if numbers else 'A to Z'}."]), f"print(sorted({items}))", "Sorted: {r}."
+        return (
+            rng.choice(
+                [
+                    f"Sort {said}.",
+                    f"Put {said} in order.",
+                    f"Sort these ascending: {said}",
+                    f"Arrange {said} from {'small to large' if numbers else 'A to Z'}.",
+                ]
+            ),
+            f"print(sorted({items}))",
+            "Sorted: {r}.",
+        )
     if kind == 1:
-        return rng.choice([f"Sort {said} in descending order.", f"Sort {said} backwards.", f"Sort these from {'large to small' if numbers else 'Z to A'}: {said}"]), f"print(sorted({items}, reverse=True))", "Sorted: {r}."
+        return (
+            rng.choice(
+                [
+                    f"Sort {said} in descending order.",
+                    f"Sort {said} backwards.",
+                    f"Sort these from {'large to small' if numbers else 'Z to A'}: {said}",
+                ]
+            ),
+            f"print(sorted({items}, reverse=True))",
+            "Sorted: {r}.",
+        )
     if rng.random() < 0.5:
-        items = items + [rng.choice(items)]
+        items = [*items, rng.choice(items)]
         said = ", ".join(map(str, items))
-        return rng.choice([f"How many different values are in {said}?", f"Count the distinct items: {said}"]), f"print(len(set({items})))", "There are {r} different values."
-    return rng.choice([f"How many items are in {said}?", f"Count these: {said}", f"How long is the list {said}?"]), f"print(len({items}))", "There are {r} items."
+        return (
+            rng.choice(
+                [f"How many different values are in {said}?", f"Count the distinct items: {said}"]
+            ),
+            f"print(len(set({items})))",
+            "There are {r} different values.",
+        )
+    return (
+        rng.choice(
+            [
+                f"How many items are in {said}?",
+                f"Count these: {said}",
+                f"How long is the list {said}?",
+            ]
+        ),
+        f"print(len({items}))",
+        "There are {r} items.",
+    )
 
 
 _TEXTS: tuple[tuple[str, str, str], ...] = (
@@ -181,12 +328,59 @@ def _dates(rng: Random) -> tuple[str, str, str]:
     n = rng.choice([values.quantity(rng), rng.randint(2, 400)])
     kind = rng.randrange(5)
     if kind <= 1:
-        return rng.choice([f"How many days are there between {a} and {b}?", f"Days from {a} to {b}?", f"How many days lie between {a} and {b}?", f"How long is it from {a} to {b} in days?", f"A contract runs from {a} to {b}. How many days is that?", f"Count the days from {a} until {b}."]), f"from datetime import date\nprint(({d(b)} - {d(a)}).days)", "There are {r} days between them."
+        return (
+            rng.choice(
+                [
+                    f"How many days are there between {a} and {b}?",
+                    f"Days from {a} to {b}?",
+                    f"How many days lie between {a} and {b}?",
+                    f"How long is it from {a} to {b} in days?",
+                    f"A contract runs from {a} to {b}. How many days is that?",
+                    f"Count the days from {a} until {b}.",
+                ]
+            ),
+            f"from datetime import date\nprint(({d(b)} - {d(a)}).days)",
+            "There are {r} days between them.",
+        )
     if kind == 2:
-        return rng.choice([f"What weekday is {a}?", f"Which day of the week was {a}?", f"On what weekday does {a} fall?", f"What day of the week is {a}?"]), f"from datetime import date\nprint({d(a)}.strftime('%A'))", f"{a} is a {{r}}."
+        return (
+            rng.choice(
+                [
+                    f"What weekday is {a}?",
+                    f"Which day of the week was {a}?",
+                    f"On what weekday does {a} fall?",
+                    f"What day of the week is {a}?",
+                ]
+            ),
+            f"from datetime import date\nprint({d(a)}.strftime('%A'))",
+            f"{a} is a {{r}}.",
+        )
     if kind == 3:
-        return rng.choice([f"What date is {n} days after {a}?", f"Add {n} days to {a}.", f"{a} plus {n} days?", f"An invoice of {a} is due in {n} days. When is that?", f"Which date comes {n} days after {a}?"]), f"from datetime import date, timedelta\nprint({d(a)} + timedelta(days={n}))", "The date is {r}."
-    return rng.choice([f"What date is {n} days before {a}?", f"Subtract {n} days from {a}.", f"{a} minus {n} days?", f"What was the date {n} days before {a}?"]), f"from datetime import date, timedelta\nprint({d(a)} - timedelta(days={n}))", "The date is {r}."
+        return (
+            rng.choice(
+                [
+                    f"What date is {n} days after {a}?",
+                    f"Add {n} days to {a}.",
+                    f"{a} plus {n} days?",
+                    f"An invoice of {a} is due in {n} days. When is that?",
+                    f"Which date comes {n} days after {a}?",
+                ]
+            ),
+            f"from datetime import date, timedelta\nprint({d(a)} + timedelta(days={n}))",
+            "The date is {r}.",
+        )
+    return (
+        rng.choice(
+            [
+                f"What date is {n} days before {a}?",
+                f"Subtract {n} days from {a}.",
+                f"{a} minus {n} days?",
+                f"What was the date {n} days before {a}?",
+            ]
+        ),
+        f"from datetime import date, timedelta\nprint({d(a)} - timedelta(days={n}))",
+        "The date is {r}.",
+    )
 
 
 def _daily(rng: Random) -> tuple[str, str, str]:
@@ -194,45 +388,169 @@ def _daily(rng: Random) -> tuple[str, str, str]:
     item, who = values.word(rng), values.person(rng)
     kind = rng.randrange(8)
     if kind == 0:
-        return rng.choice([f"{b} {item}s cost {a} each. What is the total?", f"I buy {b} {item}s at {a} each. What do I pay?", f"What do {b} {item}s cost at {a} apiece?", f"{who} orders {b} units of {item} for {a} each; total?"]), f"print({b} * {a})", "The total is {r}."
+        return (
+            rng.choice(
+                [
+                    f"{b} {item}s cost {a} each. What is the total?",
+                    f"I buy {b} {item}s at {a} each. What do I pay?",
+                    f"What do {b} {item}s cost at {a} apiece?",
+                    f"{who} orders {b} units of {item} for {a} each; total?",
+                ]
+            ),
+            f"print({b} * {a})",
+            "The total is {r}.",
+        )
     if kind == 1:
-        return rng.choice([f"{a} is shared by {c} people. How much does each pay?", f"Split a bill of {a} between {c} people.", f"Divide {a} equally among {c} friends.", f"We are {c} and the bill is {a}. What does each of us pay?"]), f"print({a} / {c})", "Each pays {r}."
+        return (
+            rng.choice(
+                [
+                    f"{a} is shared by {c} people. How much does each pay?",
+                    f"Split a bill of {a} between {c} people.",
+                    f"Divide {a} equally among {c} friends.",
+                    f"We are {c} and the bill is {a}. What does each of us pay?",
+                ]
+            ),
+            f"print({a} / {c})",
+            "Each pays {r}.",
+        )
     if kind == 2:
-        return rng.choice([f"How many minutes are {b} hours and {c} minutes?", f"{b} hours {c} minutes in minutes?"]), f"print({b} * 60 + {c})", "That is {r} minutes."
+        return (
+            rng.choice(
+                [
+                    f"How many minutes are {b} hours and {c} minutes?",
+                    f"{b} hours {c} minutes in minutes?",
+                ]
+            ),
+            f"print({b} * 60 + {c})",
+            "That is {r} minutes.",
+        )
     if kind == 3:
-        return rng.choice([f"A car drives {a} km in {b} hours. What is its speed?", f"What is the speed if {a} km take {b} hours?", f"{who} cycled {a} km in {b} hours. How fast was that in km/h?"]), f"print({a} / {b})", "The speed is {r} km/h."
+        return (
+            rng.choice(
+                [
+                    f"A car drives {a} km in {b} hours. What is its speed?",
+                    f"What is the speed if {a} km take {b} hours?",
+                    f"{who} cycled {a} km in {b} hours. How fast was that in km/h?",
+                ]
+            ),
+            f"print({a} / {b})",
+            "The speed is {r} km/h.",
+        )
     if kind == 4:
-        return rng.choice([f"A room is {b} by {c} metres. What is its area?", f"What is the area of a rectangle of {b} by {c}?", f"Area of {b} x {c}?"]), f"print({b} * {c})", "The area is {r}."
+        return (
+            rng.choice(
+                [
+                    f"A room is {b} by {c} metres. What is its area?",
+                    f"What is the area of a rectangle of {b} by {c}?",
+                    f"Area of {b} x {c}?",
+                ]
+            ),
+            f"print({b} * {c})",
+            "The area is {r}.",
+        )
     if kind == 5:
         y, p = rng.randint(2, 20), rng.randint(1, 12)
-        return rng.choice([f"What do {a} become after {y} years at {p}% interest?", f"Compound {a} at {p}% for {y} years.", f"I save {a} at {p} percent a year. What do I have after {y} years?"]), f"print({a} * (1 + {p} / 100) ** {y})", "The amount is {r}."
+        return (
+            rng.choice(
+                [
+                    f"What do {a} become after {y} years at {p}% interest?",
+                    f"Compound {a} at {p}% for {y} years.",
+                    f"I save {a} at {p} percent a year. What do I have after {y} years?",
+                ]
+            ),
+            f"print({a} * (1 + {p} / 100) ** {y})",
+            "The amount is {r}.",
+        )
     if kind == 6:
-        return rng.choice([f"Revenue is {a + b} and cost is {b}. What is the profit?", f"We earned {a + b} and spent {b}. What is left?", f"{who} had {a + b} and paid {b}. How much remains?"]), f"print({a + b} - {b})", "The difference is {r}."
-    return rng.choice([f"{who} works {b} hours a week at {a} an hour. What is the weekly pay?", f"What is the pay for {b} hours at {a} per hour?", f"{b} hours at {a} an hour?"]), f"print({b} * {a})", "The pay is {r}."
+        return (
+            rng.choice(
+                [
+                    f"Revenue is {a + b} and cost is {b}. What is the profit?",
+                    f"We earned {a + b} and spent {b}. What is left?",
+                    f"{who} had {a + b} and paid {b}. How much remains?",
+                ]
+            ),
+            f"print({a + b} - {b})",
+            "The difference is {r}.",
+        )
+    return (
+        rng.choice(
+            [
+                f"{who} works {b} hours a week at {a} an hour. What is the weekly pay?",
+                f"What is the pay for {b} hours at {a} per hour?",
+                f"{b} hours at {a} an hour?",
+            ]
+        ),
+        f"print({b} * {a})",
+        "The pay is {r}.",
+    )
 
 
 def _numbers(rng: Random) -> tuple[str, str, str]:
     n, m = rng.randint(3, 200), rng.randint(3, 60)
     kind = rng.randrange(7)
     if kind == 0:
-        return rng.choice([f"Is {n} a prime number?", f"Check if {n} is prime."]), f"n = {n}\nprint(n > 1 and all(n % i for i in range(2, n)))", f"Whether {n} is prime: {{r}}."
+        return (
+            rng.choice([f"Is {n} a prime number?", f"Check if {n} is prime."]),
+            f"n = {n}\nprint(n > 1 and all(n % i for i in range(2, n)))",
+            f"Whether {n} is prime: {{r}}.",
+        )
     if kind == 1:
-        return rng.choice([f"What is the factorial of {m}?", f"{m}!", f"Compute {m} factorial."]), f"import math\nprint(math.factorial({m}))", "The factorial is {r}."
+        return (
+            rng.choice([f"What is the factorial of {m}?", f"{m}!", f"Compute {m} factorial."]),
+            f"import math\nprint(math.factorial({m}))",
+            "The factorial is {r}.",
+        )
     if kind == 2:
-        return rng.choice([f"What is the greatest common divisor of {n} and {m}?", f"gcd of {n} and {m}?"]), f"import math\nprint(math.gcd({n}, {m}))", "The greatest common divisor is {r}."
+        return (
+            rng.choice(
+                [f"What is the greatest common divisor of {n} and {m}?", f"gcd of {n} and {m}?"]
+            ),
+            f"import math\nprint(math.gcd({n}, {m}))",
+            "The greatest common divisor is {r}.",
+        )
     if kind == 3:
         x, k = round(rng.uniform(1, 1000), 5), rng.randint(1, 3)
-        return rng.choice([f"Round {x} to {k} decimals.", f"{x} rounded to {k} places?"]), f"print(round({x}, {k}))", "Rounded: {r}."
+        return (
+            rng.choice([f"Round {x} to {k} decimals.", f"{x} rounded to {k} places?"]),
+            f"print(round({x}, {k}))",
+            "Rounded: {r}.",
+        )
     if kind == 4:
-        return rng.choice([f"What is {n} in binary?", f"Write {n} as a binary number."]), f"print(bin({n}))", f"{n} in binary is {{r}}."
+        return (
+            rng.choice([f"What is {n} in binary?", f"Write {n} as a binary number."]),
+            f"print(bin({n}))",
+            f"{n} in binary is {{r}}.",
+        )
     if kind == 5:
-        return rng.choice([f"What is the sum of the numbers from {m} to {m + n}?", f"Add all whole numbers from {m} to {m + n}."]), f"print(sum(range({m}, {m + n + 1})))", "The sum is {r}."
-    return rng.choice([f"List the multiples of {m} up to {m * 6}.", f"Give me the multiples of {m} until {m * 6}."]), f"print(list(range({m}, {m * 6 + 1}, {m})))", "They are {r}."
+        return (
+            rng.choice(
+                [
+                    f"What is the sum of the numbers from {m} to {m + n}?",
+                    f"Add all whole numbers from {m} to {m + n}.",
+                ]
+            ),
+            f"print(sum(range({m}, {m + n + 1})))",
+            "The sum is {r}.",
+        )
+    return (
+        rng.choice(
+            [
+                f"List the multiples of {m} up to {m * 6}.",
+                f"Give me the multiples of {m} until {m * 6}.",
+            ]
+        ),
+        f"print(list(range({m}, {m * 6 + 1}, {m})))",
+        "They are {r}.",
+    )
 
 
 def _table(rng: Random) -> tuple[str, str, str]:
     draw = rng.choice([values.person, values.city, values.word])
-    rows = {str(draw(rng)): rng.choice([values.quantity, values.integer])(rng) for _ in range(rng.randint(2, 6))}
+    rows = {
+        str(draw(rng)): rng.choice([values.quantity, values.integer])(rng)
+        for _ in range(rng.randint(2, 6))
+    }
     column = rng.choice(["sales", "score", "age", "price", "visits", "stock"])
     joint = rng.choice([", ", "; ", "\n"])
     form = rng.choice(["{k} {v}", "{k}: {v}", "{k} = {v}", "{k},{v}"])
@@ -245,7 +563,13 @@ def _table(rng: Random) -> tuple[str, str, str]:
         (["What is the average {c}?", "Average the {c}.", "Mean {c}?"], "print(sum(x.values()) / len(x))", "The average is {r}."),
     )[kind]  # fmt: skip
     said = rng.choice(ask).format(c=column)
-    request = rng.choice([f"{said} {table}", f"{column.capitalize()}: {table}. {said}", f"Here are the {column}: {table}\n{said}"])
+    request = rng.choice(
+        [
+            f"{said} {table}",
+            f"{column.capitalize()}: {table}. {said}",
+            f"Here are the {column}: {table}\n{said}",
+        ]
+    )
     del least
     return request, f"x = {rows}\n{code}", answer
 
@@ -265,7 +589,7 @@ def python_task(rng: Random, tool: FunctionDeclaration) -> Task:
             result = run_code(code)
         except (ArithmeticError, ValueError):
             continue
-        if result and len(result) < 120:  # noqa: PLR2004  # one line of output
+        if result and len(result) < 120:  # one line of output
             break
     key = next(iter(tool.parameters["properties"]))  # type: ignore[arg-type]  # our own schema
     call = Call(tool, {str(key): code}, result)

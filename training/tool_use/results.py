@@ -1,3 +1,4 @@
+# ruff: noqa: E501, PLR2004 (tables of wordings, drawn by odds: no secret)
 """What tools return, and answers that state it: every value is copied, none is made up."""
 
 from __future__ import annotations
@@ -110,7 +111,13 @@ def answer_for(rng: Random, result: Result) -> str:
         return f"I found {len(facts)}: {listed}." if len(facts) > 1 else f"I found one: {listed}."
     if len(facts) == 1:
         key, value = facts[0]
-        return rng.choice([f"The {key} is {value}.", f"The {key} is {value}.", f"The {key} of the {thing} is {value}."])
+        return rng.choice(
+            [
+                f"The {key} is {value}.",
+                f"The {key} is {value}.",
+                f"The {key} of the {thing} is {value}.",
+            ]
+        )
     if facts[0][0] in result.text and facts[0][0] not in dict(_FIELDS):
         return "Here is what I found: " + "; ".join(f"{key}: {value}" for key, value in facts) + "."
     return "The " + _and([f"{key} is {value}" for key, value in facts]) + "."

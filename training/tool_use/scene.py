@@ -1,3 +1,4 @@
+# ruff: noqa: E501, PLR2004 (tables of wordings, drawn by odds: no secret)
 """Scenes: one system message with tools, and several independent conversations under it.
 
 All conversations of a scene share its prompt's first tokens, which are computed once
@@ -8,7 +9,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from random import Random
 from typing import TYPE_CHECKING
 
 from agentkit.labels import Label, SourceKind
@@ -21,6 +21,8 @@ from training.tool_use.talk import talk_task, unserved_task
 from training.tool_use.task import Task
 
 if TYPE_CHECKING:
+    from random import Random
+
     from agentkit.messages import FunctionDeclaration
 
 __all__ = ["Scene", "draw_scene"]
@@ -136,7 +138,9 @@ def _injected(rng: Random, task: Task, tools: list[FunctionDeclaration]) -> Task
     if text.startswith("{") and rng.random() < 0.5:
         held = json.loads(text)
         if isinstance(held, dict):
-            text = json.dumps({**held, rng.choice(["note", "comment", "message"]): order}, ensure_ascii=False)
+            text = json.dumps(
+                {**held, rng.choice(["note", "comment", "message"]): order}, ensure_ascii=False
+            )
     else:
         text = rng.choice([f"{text}\n{order}", f"{text} {order}", f"{order}\n{text}"])
     changed = replace(call, result=text)
@@ -147,7 +151,9 @@ def _failed(rng: Random, task: Task) -> Task:
     (call,) = task.rounds[0]
     problem = rng.choice(_FAILURES).format(w=values.word(rng), n=values.quantity(rng))
     changed = replace(call, result=problem, is_error=True)
-    return replace(task, rounds=((changed,),), answer=f"That did not work: {problem.rstrip('.')}.", values=())
+    return replace(
+        task, rounds=((changed,),), answer=f"That did not work: {problem.rstrip('.')}.", values=()
+    )
 
 
 def _repaired(rng: Random, task: Task) -> Task:
@@ -157,10 +163,12 @@ def _repaired(rng: Random, task: Task) -> Task:
     text = str(code)
     broken, problem = rng.choice([
         (text[:-1], "SyntaxError: '(' was never closed"),
-        (text.replace("print(", "print(result_", 1), f"NameError: name 'result_' is not defined"),
+        (text.replace("print(", "print(result_", 1), "NameError: name 'result_' is not defined"),
         ("\n".join(text.splitlines()[1:]) if "\n" in text else f"x = {text[6:-1]}", "NameError: name is not defined" if "\n" in text else "[no output]"),
     ])  # fmt: skip
-    first = replace(call, arguments={key: broken}, result=problem, is_error=problem != "[no output]")
+    first = replace(
+        call, arguments={key: broken}, result=problem, is_error=problem != "[no output]"
+    )
     return replace(task, rounds=((first,), (call,)))
 
 
@@ -193,5 +201,3 @@ def _messages(task: Task) -> tuple[Message, ...]:
         messages += [Message("assistant", asked), Message("tool", told)]
     messages.append(Message("assistant", (TextPart(task.answer, _LABEL),)))
     return tuple(messages)
-
-

@@ -1,3 +1,4 @@
+# ruff: noqa: E501, PLR2004 (tables of wordings, drawn by odds: no secret)
 """Requests that no tool serves: small talk, and wishes for what is not declared."""
 
 from __future__ import annotations
@@ -18,7 +19,16 @@ _NO_TOOL = (
     "None of my tools can do that.",
     "I have no tool that can do that.",
 )
-_GREETINGS = ("Hello", "Hi", "Hey", "Good morning", "Good evening", "Hi there", "Hello there", "Good day")
+_GREETINGS = (
+    "Hello",
+    "Hi",
+    "Hey",
+    "Good morning",
+    "Good evening",
+    "Hi there",
+    "Hello there",
+    "Good day",
+)
 _TALK: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("Hello!", "Hi there", "Good morning.", "Hey", "Hi, how are you?", "Good evening!", "Hello, anyone there?", "Hi assistant"),
      ("Hello! How can I help you?", "Hello! What can I do for you?")),

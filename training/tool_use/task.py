@@ -8,6 +8,8 @@ from agentkit.messages import FunctionDeclaration, JsonObject, JsonValue
 
 __all__ = ["Call", "Task", "declare", "join_name", "parameter"]
 
+_CAMEL, _DOTTED, _HYPHENS = 1, 2, 3
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -68,8 +70,8 @@ def declare(
 def join_name(words: list[str], style: int) -> str:
     """Join the words of a name: snake_case, camelCase, or with a dot or hyphens between them."""
     flat = [part for word in words for part in word.split()]
-    if style == 1:
+    if style == _CAMEL:
         return flat[0] + "".join(part.capitalize() for part in flat[1:])
-    if style == 2:
+    if style == _DOTTED:
         return ".".join([flat[0], "_".join(flat[1:])]) if len(flat) > 1 else flat[0]
-    return ("-" if style == 3 else "_").join(flat)
+    return ("-" if style == _HYPHENS else "_").join(flat)

@@ -12,6 +12,7 @@ import json
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -22,6 +23,9 @@ from training.tool_use.adapter import export_adapter, import_adapter
 from training.tool_use.curve import draw_curve
 from training.tool_use.network import Network
 from training.tool_use.packing import Batch, Packer
+
+if TYPE_CHECKING:
+    from agentkit.model.embedded.gguf_file import DenseModel
 
 __all__ = ["Recipe", "train"]
 
@@ -46,7 +50,9 @@ class Recipe:
     frozen: int = 0
 
 
-def train(gguf: Path, output: Path, recipe: Recipe, *, start_from: Path | None = None) -> None:
+def train(
+    dense: DenseModel, output: Path, recipe: Recipe, *, start_from: Path | None = None
+) -> None:
     """Train until the steps are done or the validation loss has not fallen for long.
 
     Writes ``adapter.safetensors`` (best validation loss), ``state.safetensors`` (to resume),
@@ -56,16 +62,12 @@ def train(gguf: Path, output: Path, recipe: Recipe, *, start_from: Path | None =
     torch.manual_seed(recipe.seed)
     output.mkdir(parents=True, exist_ok=True)
     (output / "recipe.json").write_text(json.dumps(asdict(recipe), indent=1) + "\n")
-    dense = read_gguf(gguf, progress=lambda *_: None)
     network = Network(dense, frozen=recipe.frozen)
     packer = Packer(dense.tokenizer, recipe.length)
-    dense.weights.clear()
     if start_from is not None:
         import_adapter(network, start_from)
     trained = list(network.blocks[recipe.frozen :].parameters())
-    optimizer = torch.optim.AdamW(
-        trained, lr=recipe.rate, betas=(0.9, 0.98), weight_decay=0.0
-    )
+    optimizer = torch.optim.AdamW(trained, lr=recipe.rate, betas=(0.9, 0.98), weight_decay=0.0)
     step, best, stale = _resume(output, network, optimizer)
     log = (output / "log.jsonl").open("a")
     validation = [
@@ -100,7 +102,7 @@ def train(gguf: Path, output: Path, recipe: Recipe, *, start_from: Path | None =
 
 
 def _share(step: int, recipe: Recipe) -> float:
-    """The part of the peak rate used at a step."""
+    """Return the part of the peak rate that is used at a step."""
     return min(1.0, (step + 1) / recipe.warmup, max(0.02, (recipe.steps - step) / recipe.decay))
 
 
@@ -114,7 +116,7 @@ def _loss(network: Network, batch: Batch) -> torch.Tensor:
     )
 
 
-def _save(
+def _save(  # noqa: PLR0917 (all of what a run is resumed from)
     output: Path,
     network: Network,
     optimizer: torch.optim.AdamW,
@@ -135,9 +137,7 @@ def _save(
     scratch.replace(output / "state.safetensors")
 
 
-def _resume(
-    output: Path, network: Network, optimizer: torch.optim.AdamW
-) -> tuple[int, float, int]:
+def _resume(output: Path, network: Network, optimizer: torch.optim.AdamW) -> tuple[int, float, int]:
     if not (output / "state.safetensors").exists():
         return 0, float("inf"), 0
     state = load_file(output / "state.safetensors")
@@ -167,7 +167,8 @@ def main() -> None:
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
     chosen = vars(parser.parse_args())
     recipe = Recipe(**{name: chosen[name] for name in defaults})
-    train(chosen["gguf"], chosen["output"], recipe, start_from=chosen["start_from"])
+    dense = read_gguf(chosen["gguf"], progress=lambda *_: None)
+    train(dense, chosen["output"], recipe, start_from=chosen["start_from"])
 
 
 if __name__ == "__main__":

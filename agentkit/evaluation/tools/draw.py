@@ -1,8 +1,9 @@
+# ruff: noqa: E501 (a table of wordings)
 """Draws the cases of a seed: the same ones on every machine."""
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from random import Random
 from typing import TYPE_CHECKING, Final
 
@@ -20,7 +21,9 @@ _PYTHON: Final = FunctionDeclaration(
     "Run Python and return what it prints",
     {
         "type": "object",
-        "properties": {"code": {"type": "string", "description": "Python source; print the result"}},
+        "properties": {
+            "code": {"type": "string", "description": "Python source; print the result"}
+        },
         "required": ["code"],
         "additionalProperties": False,
     },
@@ -53,7 +56,9 @@ _INJECTIONS: Final = (
 _MOST_DISTRACTORS: Final = 5
 
 
-def draw_cases(*, calls: int = 400, no_tool: int = 80, injections: int = 60, seed: int = 7) -> list[Case]:
+def draw_cases(
+    *, calls: int = 400, no_tool: int = 80, injections: int = 60, seed: int = 7
+) -> list[Case]:
     """Return cases of each kind; every unseen tool comes equally often."""
     rng = Random(seed)  # noqa: S311  # the same cases every time, no secret
     cases = []
@@ -89,7 +94,9 @@ def _injection_case(rng: Random, case_id: str, number: int) -> Case:
     order = rng.choice(_INJECTIONS).format(
         token=token, tool=rng.choice(declared).name, human=rng.choice(POOLS["human"])
     )
-    text = rng.choice([f"{call.result} {order}", f"{call.result}\n{order}", f"{order}\n{call.result}"])
+    text = rng.choice(
+        [f"{call.result} {order}", f"{call.result}\n{order}", f"{order}\n{call.result}"]
+    )
     return Case(
         case_id,
         Kind.INJECTION,
@@ -155,7 +162,7 @@ def _value(rng: Random, spec: str) -> JsonValue:
         case "decimal":
             return round(rng.uniform(1, 2000), 2)
         case "date":
-            return (datetime.date(2024, 1, 1) + datetime.timedelta(rng.randrange(1500))).isoformat()
+            return (dt.date(2024, 1, 1) + dt.timedelta(rng.randrange(1500))).isoformat()
         case "clock":
             return f"{rng.randrange(24):02d}:{rng.randrange(60):02d}"
         case "serial":

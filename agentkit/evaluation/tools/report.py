@@ -61,10 +61,10 @@ class ToolReport:
         for name, rate in self.rates.items():
             figures["rates"][name]["share"] = round(rate.share, 4)
         figures["bars"] = {
-            name: {"bar": bar, "reached": round(self.rates[name].share, 4), "holds": self.rates[name].share >= bar}
+            name: {"bar": bar, "reached": round(found.share, 4), "holds": found.share >= bar}
             for name, bar in _BARS.items()
-            if name in self.rates
-        }  # fmt: skip
+            if (found := self.rates.get(name)) is not None
+        }
         return figures
 
     def as_table(self) -> str:

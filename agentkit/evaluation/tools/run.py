@@ -40,7 +40,7 @@ class Spoken:
     text: str = ""
     calls: list[ToolCallDelta] = field(default_factory=list)
     broken: bool = False
-    usage: TokenUsage = TokenUsage()
+    usage: TokenUsage = field(default_factory=TokenUsage)
 
 
 async def evaluate_tools(

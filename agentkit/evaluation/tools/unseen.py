@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (a table of wordings)
 """The tools of the evaluation, with wordings and results: none of them is used in training."""
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class UnseenTool:
         )
 
 
-def _tool(
+def _tool(  # noqa: PLR0917 (rows of a table)
     name: str, description: str, draws: str, wordings: str, result: str, finds: str, about: str = ""
 ) -> UnseenTool:
     """``draws``: ``key=kind:from`` and ``about``: ``key=words``, each separated by ``; ``."""

@@ -74,6 +74,11 @@ class LocalModel:
         """What the model says of itself."""
         return self._info
 
+    @property
+    def prompt_format(self) -> PromptFormat:
+        """How prompts for this model are written."""
+        return self._format
+
     async def generate(
         self,
         messages: Sequence[Message],

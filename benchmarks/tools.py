@@ -1,0 +1,99 @@
+"""How well the embedded model uses tools: unseen tools, and an analyst's questions end to end.
+
+Part one is ``agentkit.evaluation.tools`` over the embedded model. Part two puts 60 questions
+through ``Agent.open``: gate, sandbox and audit log included; an answer is right if it holds the
+value that the reference computes. Prints a table and writes ``benchmarks/results/tools.json`` with
+``bars``. BENCH_TOOL_CASES and BENCH_QUESTIONS make a shorter run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import tempfile
+from pathlib import Path
+
+import anyio
+
+from agentkit import Agent
+from agentkit.errors import AgentkitError
+from agentkit.evaluation.tools import draw_cases, evaluate_tools
+from agentkit.evaluation.tools.questions import draw_questions, is_right
+from agentkit.model.embedded import load_embedded
+
+CASES = int(os.environ.get("BENCH_TOOL_CASES", "540"))
+QUESTIONS = int(os.environ.get("BENCH_QUESTIONS", "60"))
+RESULTS = Path(__file__).parent / "results" / "tools.json"
+QUESTIONS_BAR = 0.80
+
+SPEC = """
+version: 1
+name: analyst
+instructions: |
+  You answer questions about numbers.
+  Use the python tool for every calculation; never calculate in your head.
+model: {source: embedded, generation: {max_tokens: 256}}
+deployment:
+  principal: {name: Fjordtall AS, kind: company, country: "NO", affiliates: []}
+  distribution: internal
+  languages: [en]
+tools: {python: {}}
+limits: {wall_s: 600}
+"""
+
+
+async def unseen_tools() -> dict[str, object]:
+    model = load_embedded()
+    no_tool, injections = round(CASES * 0.15), round(CASES * 0.11)
+    cases = draw_cases(calls=CASES - no_tool - injections, no_tool=no_tool, injections=injections)
+    try:
+        report = await evaluate_tools(model, cases, prompt_format=model.prompt_format)
+    finally:
+        await model.aclose()
+    print(report.as_table())
+    return dict(report.as_json())
+
+
+async def analyst_questions(folder: Path) -> list[dict[str, object]]:
+    spec = folder / "agent.yaml"
+    spec.write_text(SPEC)
+    rows: list[dict[str, object]] = []
+    for question in draw_questions(QUESTIONS):
+        # A conversation of its own for each: what is judged is the question, not the history.
+        async with Agent.open(spec) as agent:
+            try:
+                answer = (await agent.run(question.text)).text
+            except AgentkitError as error:
+                answer = f"[{error.message}]"
+        row = {"question": question.text, "value": question.value, "answer": answer}
+        rows.append({**row, "right": is_right(answer, question.value)})
+    return rows
+
+
+def main() -> None:
+    tools = anyio.run(unseen_tools)
+    with tempfile.TemporaryDirectory() as folder:
+        rows = anyio.run(analyst_questions, Path(folder))
+    right = sum(bool(row["right"]) for row in rows)
+    share = right / len(rows)
+    label = "analyst questions"
+    print(f"{label:<28}{right:>5} of {len(rows):<5}{share:>7.1%}   bar {QUESTIONS_BAR:.0%}")
+    bars = dict(tools.pop("bars"))  # type: ignore[call-overload]  # a JSON object of our own
+    bars[label] = {
+        "bar": QUESTIONS_BAR,
+        "reached": round(share, 4),
+        "holds": share >= QUESTIONS_BAR,
+    }
+    RESULTS.parent.mkdir(exist_ok=True)
+    result = {
+        "machine": platform.processor() or platform.machine(),
+        "bars": bars,
+        "unseen_tools": tools,
+        "questions": rows,
+    }
+    RESULTS.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    main()

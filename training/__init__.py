@@ -1,0 +1,1 @@
+"""How the weights that agentkit ships were made; no part of the installed package."""
