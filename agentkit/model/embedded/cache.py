@@ -14,7 +14,6 @@ import json
 import os
 import shutil
 import stat
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
@@ -25,6 +24,7 @@ from agentkit.model.embedded.wheel import sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from agentkit.progress import Progress
 
