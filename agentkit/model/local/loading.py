@@ -92,8 +92,12 @@ def load_checkpoint(
     dtype: DtypeName = "auto",
     progress: Progress = silent,
     context_tokens: int | None = None,
+    prompt_format: PromptFormat | None = None,
 ) -> LocalModel:
-    """Return the model in ``directory`` under a name and revision of the caller's."""
+    """Return the model in ``directory`` under a name and revision of the caller's.
+
+    ``prompt_format``: by default what the tokenizer's special tokens tell.
+    """
     files = inspect_checkpoint(directory)
     architecture = _TEXT_PART_OF.get(files.architecture, files.architecture)
     if architecture not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values():
@@ -107,7 +111,7 @@ def load_checkpoint(
     progress("load", 0, 1)
     with quiet_transformers():
         tokenizer = _load_tokenizer(directory)
-        prompt_format = _choose_format(tokenizer, directory)
+        prompt_format = prompt_format or _choose_format(tokenizer, directory)
         model = _load_weights(files, architecture, dtype)
     if len(tokenizer) > model.get_input_embeddings().num_embeddings:
         raise ModelError(

@@ -117,7 +117,7 @@ KILLED_BUILDER = """
 def test_a_builder_killed_half_way_is_followed_by_a_whole_build(checkpoint: Path) -> None:
     script = textwrap.dedent(KILLED_BUILDER)
     command = [sys.executable, "-c", script, str(checkpoint)]
-    ended = subprocess.run(command, timeout=60, check=False)  # noqa: S603  # our own script
+    ended = subprocess.run(command, timeout=60, check=False)  # our own script
     assert ended.returncode == -9
     assert not checkpoint.exists()
     assert list(checkpoint.parent.glob(".model.building-*"))
@@ -144,7 +144,7 @@ SLOW_BUILDER = """
 def test_of_builders_at_the_same_time_one_builds(checkpoint: Path) -> None:
     command = [sys.executable, "-c", textwrap.dedent(SLOW_BUILDER), str(checkpoint)]
     running = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603  # our own script
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # our own script
         for _ in range(3)
     ]
     said = [process.communicate(timeout=60)[0] for process in running]
