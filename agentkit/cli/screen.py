@@ -108,6 +108,7 @@ class Screen:
         )
         for column in table.columns:
             column.overflow = "fold"
+        table.columns[0].no_wrap = True
         for row in rows:
             table.add_row(*(cell if isinstance(cell, Text) else Text(clean(cell)) for cell in row))
         with self.out.capture() as captured:
