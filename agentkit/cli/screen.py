@@ -131,8 +131,7 @@ class Screen:
         text = Text(line, style=style)
         pieces = text.wrap(self.out, room) if self.out.is_terminal else [text]
         for piece in pieces or [text]:
-            head = Text(" " * indent + bar + " ", style="dim")
-            head.append_text(piece)
+            head = Text(" " * indent).append(f"{bar} ", style="dim").append_text(piece)
             head.rstrip()
             self.out.print(head, soft_wrap=True)
 
