@@ -41,7 +41,7 @@ def tail(
                 entry.record.run_id[:8],
                 entry.record.call_id,
                 entry.record.kind.value,
-                Text(said(entry), overflow="ellipsis"),
+                Text(said(entry), no_wrap=True, overflow="ellipsis"),
             )
             for entry in entries
         ),

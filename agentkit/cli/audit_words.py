@@ -45,7 +45,9 @@ def _guard(entry: Entry) -> str:
 
 
 def _decision(entry: Entry) -> str:
-    return f"{_named(entry, 'tool')}: {_named(entry, 'outcome')} by rule {_named(entry, 'rule')}"
+    outcome = _named(entry, "outcome")
+    rule = "" if outcome == "allow" else f" by rule {_named(entry, 'rule')}"
+    return f"{_named(entry, 'tool')}: {outcome}{rule}"
 
 
 def _approval(entry: Entry) -> str:

@@ -14,6 +14,8 @@ __all__ = ["licence"]
 
 _ORDER = (Outcome.DENY, Outcome.REVIEW, Outcome.ALLOW, Outcome.RECORD)
 
+_SHOWN_ALTERNATIVES = 5
+
 
 def licence(spec: SpecFile, as_json: AsJson = False) -> None:
     """Explain the licence decision: each rule, its clause, what it says and what would cure it."""
@@ -46,10 +48,10 @@ def _show(screen: Screen, decision: LicenceDecision, principal: str) -> None:
     for notice in decision.required_notices:
         screen.row("notice", notice)
     if decision.alternatives:
-        named = ", ".join(
-            f"{other.model_id} ({other.licence_id})" for other in decision.alternatives
-        )
-        screen.row("permitted", named)
+        shown = decision.alternatives[:_SHOWN_ALTERNATIVES]
+        named = ", ".join(f"{other.model_id} ({other.licence_id})" for other in shown)
+        others = len(decision.alternatives) - len(shown)
+        screen.row("permitted", f"{named}; {others} more with --json" if others else named)
     screen.row("proof", f"fingerprint {decision.fingerprint}")
     findings = sorted(decision.findings, key=lambda finding: _ORDER.index(finding.outcome))
     screen.table(

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from agentkit.cache import default_cache_directory
 from agentkit.errors import SandboxError
-from agentkit.sandbox.wasm.cache import default_cache_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

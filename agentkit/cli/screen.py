@@ -108,6 +108,7 @@ class Screen:
         )
         for column in table.columns:
             column.overflow = "fold"
+        table.columns[0].no_wrap = True
         for row in rows:
             table.add_row(*(cell if isinstance(cell, Text) else Text(clean(cell)) for cell in row))
         with self.out.capture() as captured:
@@ -130,8 +131,7 @@ class Screen:
         text = Text(line, style=style)
         pieces = text.wrap(self.out, room) if self.out.is_terminal else [text]
         for piece in pieces or [text]:
-            head = Text(" " * indent + bar + " ", style="dim")
-            head.append_text(piece)
+            head = Text(" " * indent).append(f"{bar} ", style="dim").append_text(piece)
             head.rstrip()
             self.out.print(head, soft_wrap=True)
 

@@ -42,13 +42,15 @@ class Terminal:
         self.process = process
         self.descriptor = descriptor
         self.shown = ""
+        self._seen = 0
 
     def wait_for(self, text: str, timeout_s: float = 60) -> None:
-        """Read until ``text`` was shown."""
+        """Read until ``text`` was shown, behind what was waited for before."""
         end = time.monotonic() + timeout_s
-        while text not in self.shown:
+        while (place := self.shown.find(text, self._seen)) < 0:
             if not self._read(end - time.monotonic()):
                 pytest.fail(f"{text!r} was not shown, but:\n{self.shown}")
+        self._seen = place + len(text)
 
     def write(self, text: str) -> None:
         os.write(self.descriptor, text.encode())
@@ -201,8 +203,10 @@ def test_a_conversation_survives_ctrl_c(tmp_path: Path) -> None:
             assert fake.asked.wait(60)
             terminal.write("\x03")
             terminal.wait_for("as it was before")
+            terminal.wait_for("you> ")
             terminal.write("second\n")
             terminal.wait_for("second answer")
+            terminal.wait_for("you> ")
             terminal.write("\x04")
             assert terminal.exit_code() == 0, terminal.shown
     spoken = [message["content"] for message in fake.requests[1]["messages"]]

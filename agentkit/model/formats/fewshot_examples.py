@@ -21,9 +21,12 @@ CODE_EXAMPLES: Final = (
         "numbers = [10, 30, 50]\nprint(sum(numbers) / len(numbers))",
     ),
     ("Put 3, 1 and 2 in order.", "print(sorted([3, 1, 2]))"),
-    ("Which is larger, 3 or 8?", "numbers = [3, 8]\nprint(max(numbers))"),
+    (
+        "How many days from 2020-05-01 to 2020-06-20?",
+        "from datetime import date\nprint(date(2020, 6, 20) - date(2020, 5, 1))",
+    ),
     ("How many a are in 'banana'?", "print('banana'.count('a'))"),
-    ("Write 'Anna' in small letters.", "print('Anna'.lower())"),
+    ("Spell 'Anna' backwards.", "print('Anna'[::-1])"),
 )
 """Question and code."""
 

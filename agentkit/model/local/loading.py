@@ -22,17 +22,17 @@ from agentkit.model.local.chat import LocalModel
 from agentkit.model.local.checkpoint import inspect_checkpoint
 from agentkit.model.local.generation import Runtime
 from agentkit.model.local.hub import fetch_snapshot
-from agentkit.model.local.progress import silent
 from agentkit.model.local.quiet import quiet_transformers
 from agentkit.model.local.routing import route_experts
 from agentkit.model.protocol import ModelInfo
+from agentkit.progress import silent
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from agentkit.model.formats import PromptFormat
     from agentkit.model.local.checkpoint import CheckpointFiles
-    from agentkit.model.local.progress import Progress
+    from agentkit.progress import Progress
 
 __all__ = ["DtypeName", "load_checkpoint", "load_local"]
 
