@@ -1,0 +1,47 @@
+"""``agentkit evaluate tools`` over a server that speaks the real protocol."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from tests.cli.fake_openai import Reply, serve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from typer.testing import Result
+
+SPEC = """
+version: 1
+name: measured
+model: {{source: remote, url: "{url}", id: meta-llama/Llama-4-Scout-17B-16E-Instruct}}
+deployment:
+  principal: {{name: Fjordtall AS, kind: company, country: "US", affiliates: []}}
+  role: deployer
+  distribution: internal
+  languages: [en]
+"""
+
+
+def test_a_model_that_only_talks_is_measured(cli: Callable[..., Result], tmp_path: Path) -> None:
+    spec, output = tmp_path / "agent.yaml", tmp_path / "figures.json"
+    with serve(Reply("I have no tool for that.")) as server:
+        spec.write_text(SPEC.format(url=server.url))
+        done = cli("evaluate", "tools", "--model", spec, "--cases", "20", "--output", output)
+    assert done.exit_code == 0, done.output
+    assert "left alone" in done.stdout
+    figures = json.loads(output.read_text())
+    assert figures["rates"]["left alone"]["share"] == 1
+    assert figures["rates"]["exact call"] == {"right": 0, "of": 15, "share": 0}
+    assert figures["bars"]["exact call"]["holds"] is False
+    assert "valid call without grammar" not in figures["rates"]
+
+
+def test_a_folder_without_a_model_is_an_error_with_a_cure(
+    cli: Callable[..., Result], tmp_path: Path
+) -> None:
+    done = cli("evaluate", "tools", "--model", tmp_path, "--cases", "3")
+    assert done.exit_code != 0
+    assert "Traceback" not in done.output
