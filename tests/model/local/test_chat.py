@@ -58,6 +58,7 @@ def _finish(deltas: list[Delta]) -> FinishDelta:
 
 def test_it_is_a_chat_model_and_a_prompt_model(tiny_model: LocalModel) -> None:
     assert isinstance(tiny_model, ChatModel)
+    assert tiny_model.prompt_format.name == "llama4"
     assert isinstance(tiny_model, PromptModel)
     assert tiny_model.info.architecture == "Llama4ForCausalLM"
     assert "routed experts" in tiny_model.info.backend
