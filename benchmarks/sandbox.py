@@ -1,6 +1,6 @@
 """How long a call takes in each tier: cold, warm, and in a fresh interpreter.
 
-python benchmarks/sandbox.py [wasm] [docker]
+Prints one table and writes ``benchmarks/results/sandbox.json``. One tier only: give its name.
 """
 
 from __future__ import annotations
@@ -8,12 +8,20 @@ from __future__ import annotations
 import json
 import sys
 import time
+from pathlib import Path
 
 import anyio
+from rich.console import Console
+from rich.table import Table
 
 from agentkit.sandbox import Tier, open_sandbox
 
 WARM_CALLS, FRESH_CALLS, COLD_STARTS = 300, 40, 5
+RESULTS = Path(__file__).parent / "results" / "sandbox.json"
+BARS = {
+    Tier.WASM: {"warm_p50_ms": 1.0, "fresh_p50_ms": 5.0},
+    Tier.DOCKER: {"warm_p50_ms": 2.0, "fresh_p50_ms": 15.0},
+}
 PAUSE_S = 0.05  # an agent thinks between two calls; the tiers use the time to prepare
 
 
@@ -52,10 +60,36 @@ async def measure(tier: Tier) -> dict[str, float]:
     }
 
 
+def bars_of(rows: list[dict[str, float | str]]) -> dict[str, dict[str, float | bool]]:
+    """Return each measured figure that has a bar, with whether it holds."""
+    found = {}
+    for row in rows:
+        for figure, bar in BARS[Tier(row["tier"])].items():
+            value = float(row[figure])
+            name = f"{row['tier']}_{figure}"
+            found[name] = {"value": value, "bar": bar, "holds": value <= bar}
+    return found
+
+
 def main() -> None:
+    """Measure the tiers named, or both; print the table, write the results."""
     tiers = [Tier(name) for name in sys.argv[1:]] or list(Tier)
-    for tier in tiers:
-        print(json.dumps({"tier": tier.value, **anyio.run(measure, tier)}))
+    rows: list[dict[str, float | str]] = [
+        {"tier": tier.value, **anyio.run(measure, tier)} for tier in tiers
+    ]
+    bars = bars_of(rows)
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps({"rows": rows, "bars": bars}, indent=2) + "\n")
+    table = Table(title="Milliseconds of one call in each sandbox tier")
+    for column in rows[0]:
+        table.add_column(column, justify="left" if column == "tier" else "right")
+    for row in rows:
+        table.add_row(*(str(value) for value in row.values()))
+    console = Console()
+    console.print(table)
+    for name, bar in bars.items():
+        state = "holds" if bar["holds"] else "does not hold"
+        console.print(f"bar {name}: {bar['value']:g} <= {bar['bar']:g}: {state}")
 
 
 if __name__ == "__main__":
