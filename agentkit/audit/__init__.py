@@ -2,6 +2,7 @@
 
 from agentkit.audit.canonical import canonical_json, digest
 from agentkit.audit.event import AuditEvent, EventKind, Receipt
+from agentkit.audit.evidence import Evidence, check_evidence, prove
 from agentkit.audit.log import AuditLog
 from agentkit.audit.read import Entry, erase, read_events, show, tail
 from agentkit.audit.record import Record
@@ -14,13 +15,16 @@ __all__ = [
     "CommitmentCount",
     "Entry",
     "EventKind",
+    "Evidence",
     "Problem",
     "Receipt",
     "Record",
     "VerificationReport",
     "canonical_json",
+    "check_evidence",
     "digest",
     "erase",
+    "prove",
     "read_events",
     "show",
     "tail",

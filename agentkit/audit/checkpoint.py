@@ -16,10 +16,11 @@ one that was signed. Other signature lines (witnesses) are kept and ignored.
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from agentkit.audit.keys import strict_base64
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -63,10 +64,7 @@ def open_note(note: str, key: VerifierKey) -> str:
         name, _, encoded = rest.partition(" ")
         if dash != "—" or not name or not encoded:
             raise ValueError("a malformed signature line")
-        try:
-            blob = base64.b64decode(encoded, validate=True)
-        except (binascii.Error, ValueError):
-            raise ValueError("a malformed signature line") from None
+        blob = strict_base64(encoded)
         if name == key.name and blob[:4] == key.key_id:
             if len(blob) == 4 + _SIGNATURE_BYTES and key.verifies(blob[4:], text.encode()):
                 return text
@@ -94,10 +92,7 @@ def open_checkpoint(note: str, key: VerifierKey) -> Checkpoint:
         raise ValueError(f"a checkpoint of another log, {origin[:80]!r}")
     if not _SIZE.fullmatch(size):
         raise ValueError("not a checkpoint: malformed size")
-    try:
-        raw = base64.b64decode(root, validate=True)
-    except (binascii.Error, ValueError):
-        raise ValueError("not a checkpoint: malformed root") from None
-    if len(raw) != _ROOT_BYTES or base64.b64encode(raw).decode() != root:
+    raw = strict_base64(root)
+    if len(raw) != _ROOT_BYTES:
         raise ValueError("not a checkpoint: malformed root")
     return Checkpoint(origin, int(size), raw)

@@ -40,7 +40,8 @@ class AuditEvent:
     ``body`` stands in the log in plain text for ever. ``sensitive``: name → value; the log holds
     only a salted commitment of each, the plaintext is kept beside it and can be erased. Put what
     must stay provable (tool, digest of the arguments, approver, policy version) into ``body``,
-    and personal data into ``sensitive``.
+    and personal data into ``sensitive``. A bare digest of one of few possible values, such
+    as a telephone number, can be guessed back; the commitment of a sensitive value cannot.
     """
 
     kind: EventKind

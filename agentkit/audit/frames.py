@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
-import crc32c
+import google_crc32c
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +52,7 @@ class Gap:
 
 def frame(payload: bytes) -> bytes:
     """Return ``payload`` framed for the file."""
-    return _HEAD.pack(len(payload), crc32c.crc32c(payload)) + payload
+    return _HEAD.pack(len(payload), google_crc32c.value(payload)) + payload
 
 
 def read_frame(stream: BinaryIO, offset: int) -> Frame | None:
@@ -64,7 +64,7 @@ def read_frame(stream: BinaryIO, offset: int) -> Frame | None:
     if not 0 < length <= MAX_PAYLOAD:
         return None
     payload = stream.read(length)
-    if len(payload) < length or crc32c.crc32c(payload) != checksum:
+    if len(payload) < length or google_crc32c.value(payload) != checksum:
         return None
     return Frame(offset, payload)
 
@@ -108,7 +108,7 @@ def _next_frame(rest: bytes) -> int | None:
         start = at - _HEAD.size
         length, checksum = _HEAD.unpack_from(rest, start)
         fits = 0 < length <= MAX_PAYLOAD and at + length <= len(rest)
-        if fits and crc32c.crc32c(rest[at : at + length]) == checksum:
+        if fits and google_crc32c.value(rest[at : at + length]) == checksum:
             return start
         at = rest.find(_MARK, at + 1)
     return len(rest)
@@ -129,7 +129,7 @@ def _is_torn(rest: bytes) -> bool:
         return False
     payload = rest[_HEAD.size :]
     if len(payload) < length:
-        return crc32c.crc32c(payload) != checksum
+        return bool(google_crc32c.value(payload) != checksum)
     return not payload[length:].strip(b"\0")
 
 

@@ -11,7 +11,6 @@ somebody else: those cannot be rewritten.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import os
 import stat
@@ -56,10 +55,7 @@ class VerifierKey:
         """Return the key that a line spells; ValueError where it spells none."""
         name, _, rest = text.strip().partition("+")
         key_id, _, encoded = rest.partition("+")
-        try:
-            raw = base64.b64decode(encoded, validate=True)
-        except (binascii.Error, ValueError):
-            raise ValueError("not a verifier key") from None
+        raw = strict_base64(encoded)
         key = cls(name, raw[1:])
         if raw[:1] != _ED25519 or len(key.public) != _KEY_BYTES or not is_key_name(name):
             raise ValueError("not an Ed25519 verifier key")
@@ -74,6 +70,17 @@ class VerifierKey:
         except (InvalidSignature, ValueError):
             return False
         return True
+
+
+def strict_base64(text: str) -> bytes:
+    """Decode base64 that has exactly one spelling; ValueError where there is another."""
+    try:
+        data = base64.b64decode(text, validate=True)
+    except ValueError:
+        data = b""
+    if base64.b64encode(data).decode() != text:
+        raise ValueError("malformed base64 in a key or checkpoint")
+    return data
 
 
 def is_key_name(name: str) -> bool:

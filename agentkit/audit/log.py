@@ -25,6 +25,7 @@ import anyio.to_thread
 
 from agentkit.audit.checkpoint import Checkpoint, sign_checkpoint
 from agentkit.audit.event import AuditEvent, EventKind, Receipt
+from agentkit.audit.faults import as_audit_errors
 from agentkit.audit.frames import frame
 from agentkit.audit.group import GroupCommit
 from agentkit.audit.keys import VerifierKey
@@ -39,7 +40,7 @@ from agentkit.audit.opening import (
 )
 from agentkit.audit.record import Draft, parse_record
 from agentkit.audit.segment import SegmentWriter
-from agentkit.errors import AuditDamaged, AuditError
+from agentkit.errors import AuditError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -103,7 +104,7 @@ class AuditLog:
         directory = Path(path)
         key_path = Path(key) if key else directory.with_name(directory.name + ".key")
         settings = _Settings(segment_bytes, checkpoint_events, checkpoint_seconds, clock)
-        with _as_audit_errors(directory):
+        with as_audit_errors(directory):
             if read_only:
                 return cls(directory, open_for_reading(directory), settings)
             log = cls(directory, open_for_writing(directory, key_path), settings)
@@ -305,7 +306,7 @@ class AuditLog:
     def _poisoning(self) -> Iterator[None]:
         """Whatever interrupts a write ends the log: its state on disk is no longer known."""
         try:
-            with _as_audit_errors(self._directory):
+            with as_audit_errors(self._directory):
                 yield
         except AuditError as error:
             self._failure = error
@@ -325,28 +326,3 @@ def _threads() -> anyio.CapacityLimiter:
         limiter = anyio.CapacityLimiter(_BATCH)
         _THREADS.set(limiter)
         return limiter
-
-
-@contextmanager
-def _as_audit_errors(directory: Path) -> Iterator[None]:
-    """Turn what the system and SQLite raise into ``AuditError``."""
-    try:
-        yield
-    except OSError as error:
-        raise AuditError(
-            f"the audit log cannot be used: {error.strerror or error}",
-            cure="give the log a local directory with free space that this user may write",
-            place=str(error.filename or directory),
-        ) from error
-    except sqlite3.OperationalError as error:
-        raise AuditError(
-            f"the audit log's side store cannot be used: {error}",
-            cure="give the log a local directory with free space that this user may write",
-            place=str(directory),
-        ) from error
-    except sqlite3.DatabaseError as error:
-        raise AuditDamaged(
-            f"the audit log's side store is damaged: {error}",
-            cure="keep the directory as evidence and begin a new log in another directory",
-            place=str(directory),
-        ) from error

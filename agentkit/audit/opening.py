@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from agentkit.audit.disk import sync_directory, sync_file, write_new
 from agentkit.audit.event import AuditEvent, EventKind
+from agentkit.audit.faults import damaged
 from agentkit.audit.keys import VerifierKey, create_key, load_key, public_bytes
 from agentkit.audit.ledger import Ledger
 from agentkit.audit.lock import WriterLock
@@ -29,7 +30,7 @@ from agentkit.audit.sealed import SIDE_STORE, SideStore
 from agentkit.audit.segment import FORMAT, Header, SegmentWriter, list_segments, segment_path
 from agentkit.audit.survey import Survey
 from agentkit.audit.walk import GENESIS, Problem
-from agentkit.errors import AuditDamaged, AuditError
+from agentkit.errors import AuditError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,10 +44,6 @@ __all__ = ["Files", "Opened", "open_for_reading", "open_for_writing", "unlogged_
 
 
 _TORN = re.compile(r"torn-(?P<segment>\d{8})-(?P<offset>\d+)-(?P<sha256>[0-9a-f]{64})\.bin")
-_DAMAGE_CURE = (
-    "keep the directory as evidence, run `agentkit audit verify` on it,"
-    " and begin a new log in another directory"
-)
 
 
 @dataclass(slots=True)
@@ -157,19 +154,19 @@ def _inspect(directory: Path) -> Survey | None:
     if not list_segments(directory):
         left = [name for name in (NOTEBOOK, SIDE_STORE) if (directory / name).exists()]
         if left:
-            raise _damaged(directory, Problem(0, 0, 0, f"{left[0]} is there, the records are gone"))
+            raise damaged(directory, Problem(0, 0, 0, f"{left[0]} is there, the records are gone"))
         return None
     survey = Survey(directory)
     for item in survey:
         if isinstance(item, Problem):
-            raise _damaged(directory, item)
+            raise damaged(directory, item)
     return survey
 
 
 def _opened(survey: Survey) -> Opened:
     walk = survey.walk
     if walk.header is None:
-        raise AuditDamaged("the audit log has no readable segment", cure=_DAMAGE_CURE)
+        raise damaged(survey.directory, Problem(0, 0, 0, "no segment is readable"))
     signed = survey.checkpoints[-1].size if survey.checkpoints else 0
     return Opened(walk.header, walk.frontier, walk.prev, survey.ledger, signed)
 
@@ -214,12 +211,3 @@ def _cut_torn_tail(directory: Path, torn: TornTail) -> None:
         sync_file(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _damaged(directory: Path, problem: Problem) -> AuditDamaged:
-    place = str(directory)
-    if problem.segment >= 0:
-        place = f"{segment_path(directory, problem.segment)}:{max(problem.offset, 0)}"
-    return AuditDamaged(
-        f"the audit log contradicts itself: {problem.what}", cure=_DAMAGE_CURE, place=place
-    )

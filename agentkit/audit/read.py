@@ -6,17 +6,16 @@ what goes on behind it. None of these take the writer's lock: a live log can be 
 
 from __future__ import annotations
 
-import sqlite3
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from agentkit.audit.faults import as_audit_errors, damaged
 from agentkit.audit.record import Record, RecordData
 from agentkit.audit.sealed import SideStore
-from agentkit.audit.segment import segment_path
 from agentkit.audit.walk import Problem, Walk
-from agentkit.errors import AuditDamaged, AuditError
+from agentkit.errors import AuditError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,23 +112,13 @@ def _select(directory: Path, *, index: int | None, call_id: str, run_id: str) ->
 
 
 def _records(directory: Path) -> Iterator[Record]:
-    try:
-        for found in Walk(directory):
-            if isinstance(found, Record):
-                yield found
-            elif isinstance(found, Problem):
-                file = segment_path(directory, max(found.segment, 0))
-                raise AuditDamaged(
-                    f"the audit log contradicts itself: {found.what}",
-                    cure="run `agentkit audit verify` for the whole list",
-                    place=f"{file}:{max(found.offset, 0)}",
-                )
-    except OSError as error:
-        raise AuditError(
-            f"the audit log cannot be read: {error.strerror}",
-            cure="name the directory of a log that this user may read",
-            place=str(directory),
-        ) from error
+    with as_audit_errors(directory):
+        walk = Walk(directory)
+    for found in walk:
+        if isinstance(found, Record):
+            yield found
+        elif isinstance(found, Problem):
+            raise damaged(directory, found)
 
 
 class _Opener:
@@ -140,10 +129,8 @@ class _Opener:
         self._store: SideStore | None = None
 
     def __enter__(self) -> Self:
-        try:
+        with as_audit_errors(self._directory):
             self._store = SideStore.read(self._directory)
-        except (sqlite3.Error, OSError) as error:
-            raise self._unreadable(error) from error
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -154,19 +141,10 @@ class _Opener:
         sensitive: JsonObject = {}
         gone: list[str] = []
         for name, commitment in record.commitments.items():
-            try:
+            with as_audit_errors(self._directory):
                 row = self._store.find(commitment) if self._store else None
-            except sqlite3.Error as error:
-                raise self._unreadable(error) from error
             if row is not None and row.opens:
                 sensitive[name] = row.value
             else:
                 gone.append(name)
         return Entry(record, sensitive, tuple(gone))
-
-    def _unreadable(self, error: Exception) -> AuditError:
-        return AuditError(
-            f"the audit log's side store cannot be read: {error}",
-            cure="run `agentkit audit verify`",
-            place=str(self._directory),
-        )

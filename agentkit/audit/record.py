@@ -64,6 +64,22 @@ class Record:
     prev_hash: str
     leaf_hash: str
 
+    def payload(self) -> bytes:
+        """Return the canonical bytes that ``leaf_hash`` is the RFC 6962 hash of."""
+        return canonical_json(
+            {
+                "body": self.body,
+                "call": self.call_id,
+                "commitments": self.commitments,
+                "index": self.index,
+                "kind": self.kind.value,
+                "prev": self.prev_hash,
+                "run": self.run_id,
+                "time": self.time,
+                "turn": self.turn,
+            }
+        )
+
     def as_dict(self) -> RecordData:
         """Return the record as plain JSON data."""
         return {

@@ -35,6 +35,7 @@ class Survey:
 
         Raises OSError where the directory cannot be listed.
         """
+        self.directory = directory
         self.key = key
         self.ledger = Ledger()
         self.notes = Notes((), 0, 0)

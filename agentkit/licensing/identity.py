@@ -10,6 +10,7 @@ hash to prove. A name never earns anything here, it can only contradict a favour
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from agentkit.licensing.models import Catalogue, ModelIdentity
 
 __all__ = ["Resolution", "resolve"]
+
+_BEHEMOTH = re.compile(r"llama[-_ ]?4[-_ ]behemoth", re.IGNORECASE)
+_LLAMA_NAME = re.compile(r"(?<![a-z])llama[-_ ]?[234](?![0-9])", re.IGNORECASE)
 
 _TABLE = f"agentkit model table of {TABLE_DATE.isoformat()}"
 
@@ -115,6 +119,14 @@ def _by_statement(identity: ModelIdentity, stated: Licence) -> Resolution:
     finding = Finding("model.statement", clause, Outcome.RECORD, reason)
     if identity.base_model is not None:
         finding = _unknown_base(identity.base_model)
+    elif stated.family is not Family.LLAMA and _LLAMA_NAME.search(identity.model_id):
+        finding = Finding(
+            "model.statement",
+            clause,
+            Outcome.REVIEW,
+            f"the name {identity.model_id!r} speaks of Llama, the statement of {stated.title}",
+            "state model.base_model, or have a reviewer confirm the model's origin",
+        )
     return Resolution(own, stated, (finding, _revision(identity, own)))
 
 
@@ -147,8 +159,8 @@ def _unknown_base(base_model: str) -> Finding:
 
 
 def _unreleased(identity: ModelIdentity) -> Finding | None:
-    names = f"{identity.model_id} {identity.base_model or ''}".casefold()
-    if "llama" not in names or "behemoth" not in names:
+    names = (identity.model_id, identity.base_model or "")
+    if not any(_BEHEMOTH.search(name) for name in names):
         return None
     return Finding(
         "model.unreleased",

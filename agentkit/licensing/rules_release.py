@@ -21,7 +21,8 @@ _DISTRIBUTION_CURE = "state deployment.distribution: internal, product or hosted
 
 def copy_of_agreement(case: LlamaCase) -> Finding:
     """1.b.i(A): whoever gets the materials gets the agreement."""
-    rule, clause = "llama.copy_of_agreement", case.clause("1.b.i(A)")
+    number = "1.b.i(A)" if case.terms.display else "1.b.i"  # Llama 2 asks for nothing else there
+    rule, clause = "llama.copy_of_agreement", case.clause(number)
     if case.contains_materials is False:
         return Finding(rule, clause, Outcome.RECORD, "the materials reach nobody else")
     if case.deployment.ships_licence:

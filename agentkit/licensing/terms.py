@@ -35,8 +35,8 @@ TABLE_DATE = date(2026, 11, 22)  # the day the texts were last read
 
 _SOURCE = "https://github.com/meta-llama/llama-models/blob/main/models"
 
-# Each policy's numbering of the topics in ``acceptable_use``. 3.1 has bullets in place of numbers;
-# Llama 2 to 3.1 say nothing of circumventing safety measures.
+# Each policy's numbering of the topics in ``acceptable_use``. 3.1 has bullets in place of numbers
+# (Llama 2 is cited by words as well); Llama 2 to 3.1 say nothing of circumventing safety measures.
 _BULLETS = (
     (PolicyTopic.PROFESSIONAL_PRACTICE, "unlicensed practice of any profession"),
     (PolicyTopic.SENSITIVE_DATA, "sensitive personal or private information"),

@@ -67,11 +67,19 @@ class ReplyMatcher:
         """
         packed = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
         self._check()
-        bits = np.unpackbits(packed, bitorder="little")[: self._vocabulary]
+        bits = np.unpackbits(np.invert(packed), bitorder="little")[: self._vocabulary]
         width = min(logits.shape[-1], bits.shape[0])
-        forbidden = torch.from_numpy(bits[:width] == 0).to(logits.device)
-        logits[..., :width].masked_fill_(forbidden, float("-inf"))
-        logits[..., width:] = float("-inf")
+        forbidden = bits[:width].view(np.bool_)
+        if logits.device.type == "cpu" and logits.dtype is torch.float32:
+            # In numpy, on this thread: torch would wake its thread pool for a 0.1 ms job, which
+            # takes 20 ms where the cores are busy (measured).
+            np.copyto(logits.detach()[..., :width].numpy(), -np.inf, where=forbidden)
+        else:
+            logits[..., :width].masked_fill_(
+                torch.from_numpy(forbidden).to(logits.device), float("-inf")
+            )
+        if logits.shape[-1] > width:
+            logits[..., width:] = float("-inf")
 
     def accept(self, token_id: int) -> None:
         """Go on with ``token_id``. Raises ``ModelError`` where it cannot follow."""

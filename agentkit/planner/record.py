@@ -7,7 +7,6 @@ recorded as they are.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -100,7 +99,7 @@ class Recorder:
             EventKind.DECISION,
             call_id=call.call_id,
             body=body,
-            sensitive={"arguments": _spelled(call), "reason": ruling.final.reason},
+            sensitive={"arguments": call.arguments, "reason": ruling.final.reason},
         )
 
     async def answered(self, request: ApprovalRequest, approval: Approval) -> Receipt:
@@ -124,7 +123,7 @@ class Recorder:
             EventKind.INTENT,
             call_id=call.call_id,
             body={"tool": call.name, "effect": effect},
-            sensitive={"arguments": _spelled(call)},
+            sensitive={"arguments": call.arguments},
         )
 
     async def outcome(self, call: ToolCallPart, status: str, text: str) -> None:
@@ -166,8 +165,3 @@ class Recorder:
         )
         with self.timings.room("audit"):
             return await self.log.record(event)
-
-
-def _spelled(call: ToolCallPart) -> str:
-    """Return the arguments as text: the log's JSON knows no integers beyond 2^53, a call may."""
-    return json.dumps(call.arguments, sort_keys=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from agentkit.errors import SandboxError
 from agentkit.sandbox.interface import (
     Artifact,
     Execution,
@@ -22,6 +23,8 @@ from agentkit.sandbox.interface import (
 if TYPE_CHECKING:
     from agentkit.sandbox.docker import DockerSandbox
     from agentkit.sandbox.wasm import WasmSandbox
+
+_CLASSES = {Tier.WASM: "WasmSandbox", Tier.DOCKER: "DockerSandbox"}
 
 __all__ = [
     "Artifact",
@@ -44,15 +47,18 @@ def open_sandbox(
 ) -> Sandbox:
     """Return the sandbox of ``tier``; ``options`` go to ``WasmSandbox`` or ``DockerSandbox``.
 
-    Nothing is started yet: ``check()`` tells whether the tier can run here.
+    Nothing is started yet: ``check()`` tells whether the tier can run here. Raises ``SandboxError``
+    where the tier's packages are not installed.
     """
-    if Tier(tier) is Tier.WASM:
-        from agentkit.sandbox.wasm import WasmSandbox  # noqa: PLC0415  wasmtime stays optional
-
-        return WasmSandbox(**options)
-    from agentkit.sandbox.docker import DockerSandbox  # noqa: PLC0415  docker stays optional
-
-    return DockerSandbox(**options)
+    kind = Tier(tier)
+    try:
+        sandbox: Sandbox = __getattr__(_CLASSES[kind])(**options)
+    except ModuleNotFoundError as error:
+        raise SandboxError(
+            f"the {kind} tier needs the package {error.name!r}",
+            cure=f"pip install 'agentkit-gated[{kind}]'",
+        ) from error
+    return sandbox
 
 
 def __getattr__(name: str) -> type:

@@ -20,6 +20,7 @@ __all__ = ["evaluate", "fresh_namespace"]
 _NAME = "<cell>"
 _VALUE_BYTES = 1 << 20
 _PROBE_BYTES = 8 << 20
+_VALUE_DEPTH = 200
 
 
 def fresh_namespace() -> dict[str, Any]:
@@ -109,7 +110,26 @@ def _as_json(value: object) -> str | None:
     if value is None:
         return None
     try:
+        if _is_too_deep(value):
+            return None
         text = json.dumps(value, allow_nan=False)
     except BaseException:  # noqa: BLE001  a value may run code of its own; then it is no value
         return None
     return text if len(text) <= _VALUE_BYTES else None
+
+
+def _is_too_deep(value: object) -> bool:
+    """Whether ``value`` is nested so deeply that the encoder's recursion could end the stack."""
+    level = [value]
+    for _ in range(_VALUE_DEPTH):
+        if not level:
+            return False
+        if len(level) > _VALUE_BYTES:
+            return True
+        level = [
+            item
+            for outer in level
+            if isinstance(outer, (list, tuple, dict))
+            for item in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    return True

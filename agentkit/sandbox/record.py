@@ -137,10 +137,10 @@ class RunRecord:
         exit_reason = ExitReason(reason)
         error = _text(frame.get("error"))
         artifacts, dropped = self._artifacts(frame)
-        dropped_output = _integer(frame.get("dropped_output")) + self._dropped
-        if exit_reason is ExitReason.OK and (dropped_output or dropped):
+        self._dropped += _integer(frame.get("dropped_output"))
+        if exit_reason is ExitReason.OK and (self._dropped or dropped):
             exit_reason = ExitReason.OUTPUT
-            error = self._over(dropped_output, dropped)
+            error = self._over(dropped)
         usage = ResourceUsage(
             wall_s=wall_s,
             cpu_s=_number(frame.get("cpu_s")),
@@ -199,9 +199,9 @@ class RunRecord:
             taken.append(Artifact(safe, data, media_type or "application/octet-stream"))
         return tuple(taken), dropped
 
-    def _over(self, dropped_output: int, dropped_files: list[str]) -> str:
+    def _over(self, dropped_files: list[str]) -> str:
         parts = []
-        if dropped_output:
+        if self._dropped:
             parts.append(f"output was cut at {self._limits.output_bytes} bytes")
         if dropped_files:
             names = ", ".join(repr(name[:80]) for name in dropped_files[:5])

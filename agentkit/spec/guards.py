@@ -21,6 +21,11 @@ class LlamaGuardSpec(Endpoint):
     version: Annotated[int, Exactly((3, 4), "write 3 or 4, as in the model's name")] = Field(
         description="Llama Guard's generation; it decides prompt and parsing."
     )
+    template: Literal["server", "agentkit"] = Field(
+        default="server",
+        description="Who writes the task around the turns: the server, by the checkpoint's own"
+        " chat template, or agentkit, for a server that adds only the control tokens.",
+    )
 
 
 class GuardsSpec(Section):

@@ -22,7 +22,7 @@ import anyio.to_thread
 from agentkit.audit import AuditEvent, AuditLog, EventKind
 from agentkit.errors import AgentkitError, AuditError, GuardError, SandboxError, StartupRefused
 from agentkit.guards import Boundary, CodeScanDetector, GuardPipeline, build_pipeline
-from agentkit.sandbox import open_sandbox
+from agentkit.sandbox import Tier, open_sandbox
 from agentkit.startup.licence import decide_licences
 from agentkit.startup.models import open_guard_model, open_model
 from agentkit.startup.report import StartupCheck, StartupReport
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from agentkit.messages import JsonObject
     from agentkit.model import ChatModel
     from agentkit.progress import Progress
+    from agentkit.sandbox import Sandbox
     from agentkit.spec import LoadedSpec
     from agentkit.startup.report import StartupObserver
     from agentkit.tools import Tool
@@ -180,7 +181,7 @@ class _Startup:
             draft.detail = "not started: no tool runs code"
             return ()
         try:
-            sandbox = open_sandbox(spec.sandbox.tier, progress=self.progress)
+            sandbox = self._sandbox()
             draft.detail = f"{sandbox.tier}: {await sandbox.check()}"
             session = await self.stack.enter_async_context(sandbox.session(spec.sandbox.limits))
         except SandboxError as error:
@@ -194,6 +195,12 @@ class _Startup:
             ) from error
         return (python_tool(session),)
 
+    def _sandbox(self) -> Sandbox:
+        if self.loaded.spec.sandbox.tier is Tier.WASM:
+            # Its first use builds the guest, which takes half a minute.
+            return open_sandbox(Tier.WASM, progress=self.progress)
+        return open_sandbox(self.loaded.spec.sandbox.tier)
+
     async def _open_guards(self, draft: _Draft) -> tuple[GuardPipeline, GuardPipeline]:
         """Return the pipelines for content and for code, both seen to find their canaries."""
         stated = self.loaded.spec.guards
@@ -204,8 +211,14 @@ class _Startup:
             self.stack.push_async_callback(model.aclose)
             for boundary in (Boundary.USER_INPUT, Boundary.MODEL_OUTPUT):
                 names[boundary] = (*names[boundary], "llama_guard")
-            version = stated.llama_guard.version
-            build = partial(build, llama_guard=model, llama_guard_version=version)
+            build = partial(
+                build,
+                llama_guard=model,
+                llama_guard_version=stated.llama_guard.version,
+                llama_guard_style=(
+                    "conversation" if stated.llama_guard.template == "server" else "body"
+                ),
+            )
         guards = build(names)
         code_guards = GuardPipeline(
             {

@@ -67,7 +67,7 @@ def command(code: str, *arguments: str) -> list[str]:
 
 @pytest.mark.parametrize("after", [1, 40, 150, 400])
 def test_every_receipt_before_a_kill_is_in_the_log(directory: Path, after: int) -> None:
-    writer = subprocess.Popen(  # noqa: S603  # our own interpreter
+    writer = subprocess.Popen(  # our own interpreter
         command(WRITER, str(directory)), stdout=subprocess.PIPE, text=True, cwd=ROOT
     )
     try:
@@ -104,7 +104,7 @@ def test_a_disk_that_takes_no_more_stops_the_log_and_spoils_nothing(
     directory: Path, limit: int, what: str
 ) -> None:
     """RLIMIT_FSIZE gives real short writes and real EFBIG, in the segment or the side store."""
-    done = subprocess.run(  # noqa: S603  # our own interpreter
+    done = subprocess.run(  # our own interpreter
         command(LIMITED, str(directory), str(limit), what),
         capture_output=True,
         text=True,

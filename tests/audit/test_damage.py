@@ -145,6 +145,41 @@ def test_removed_moved_and_slipped_in_records(
         AuditLog.open(crashed)
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"first":5', b'"first":6'),
+        (b'"first":5', b'"first":-5'),
+        (b'"first":5', b'"first":"5"'),
+        (b'"format":1', b'"format":2'),
+        (b'"format":1', b'"format":true'),
+        (b'"segment":1', b'"segment":2'),
+        (b'"log":"', b'"log":"0'),
+        (b'"prev":"', b'"prev":"0'),
+        (b'"root":"', b'"root":"0'),
+        (b'"key":"', b'"key":"x'),
+        (b'"log":', b'"lag":'),
+    ],
+)
+def test_a_changed_header_even_of_a_segment_without_records(
+    crashed: Path, old: bytes, new: bytes
+) -> None:
+    with AuditLog.open(crashed, segment_bytes=1) as log:
+        log.append(AuditEvent(EventKind.GUARD, "run"))
+    (crashed / "checkpoints").unlink()
+    segment = crashed / "segment-00000001.log"
+    header = split(segment)[0]
+    magic = header[: header.index(b"\n") + 1]
+    payload = header[len(magic) + 8 :]
+    segment.write_bytes(magic + frame(payload))
+    assert verify(crashed).ok
+    assert old in payload
+    segment.write_bytes(magic + frame(payload.replace(old, new, 1)))
+    assert not verify(crashed).ok
+    with pytest.raises(AuditDamaged):
+        AuditLog.open(crashed)
+
+
 @pytest.mark.parametrize("number", [0, 1])
 def test_a_missing_segment(closed: Path, number: int) -> None:
     (closed / f"segment-0000000{number}.log").unlink()
@@ -245,6 +280,16 @@ def test_half_a_header_is_damage(crashed: Path, cut: int) -> None:
     """A header is complete before its file becomes part of the log, so no crash halves it."""
     [segment] = crashed.glob("segment-*.log")
     segment.write_bytes(segment.read_bytes()[:cut])
+    assert not verify(crashed).ok
+    with pytest.raises(AuditDamaged):
+        AuditLog.open(crashed)
+
+
+def test_junk_behind_an_altered_last_record_is_no_torn_write(crashed: Path) -> None:
+    [segment] = crashed.glob("segment-*.log")
+    header, payloads = split(segment)
+    altered = header + b"".join(map(frame, payloads[:-1])) + frame(payloads[-1])[:-1] + b"?"
+    segment.write_bytes(altered + b"more")
     assert not verify(crashed).ok
     with pytest.raises(AuditDamaged):
         AuditLog.open(crashed)

@@ -105,6 +105,9 @@ def test_values_whose_record_a_crash_prevented_are_dropped(log: AuditLog, direct
     with AuditLog.open(directory) as again:
         again.append(AuditEvent(EventKind.GUARD, "r", sensitive={"a": 1}))
     assert verify(directory).commitments.opened == 5
+    with sqlite3.connect(directory / "sealed.sqlite") as connection:
+        assert connection.execute("SELECT count(*) FROM sealed").fetchone() == (5,)
+    connection.close()
 
 
 def test_a_log_verifies_without_its_side_store(log: AuditLog, directory: Path) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shutil
 import stat
 import threading
 from datetime import UTC, datetime, timedelta
@@ -399,6 +400,27 @@ def test_a_log_rewritten_as_a_whole_does_not_fit_what_others_hold(
     assert verify(tmp_path / "forged").ok
     assert not verify(tmp_path / "forged", public_key=line).ok
     assert not verify(tmp_path / "forged", checkpoint=note).ok
+
+
+def test_an_attacker_with_the_key_cannot_change_what_a_witness_holds(
+    directory: Path, tmp_path: Path
+) -> None:
+    """Two histories of one log, both signed by its key: the checkpoint kept elsewhere decides."""
+    with AuditLog.open(directory) as log:
+        log.append(event(0))
+    other = tmp_path / "other"
+    shutil.copytree(directory, other)
+    with AuditLog.open(directory) as log:
+        log.append(event(1))
+        line, note = log.public_key, log.checkpoint()
+        log.append(event(2))
+    for count in (1, 2):
+        with AuditLog.open(other, key=directory.with_name("log.key")) as log:
+            log.append(event(8 + count))
+        assert verify(other, public_key=line).ok
+        report = verify(other, public_key=line, checkpoint=note)
+        assert ["not those of the signed" in problem.what for problem in report.problems] == [True]
+    assert verify(directory, public_key=line, checkpoint=note).ok
 
 
 def _with_right_crc(content: bytes) -> bytes:

@@ -50,6 +50,15 @@ def test_a_review_never_lifts_a_deny(judge: Callable[..., LicenceDecision]) -> N
     assert judge("acme/unknown", review=_review()).outcome == "deny"
 
 
+def test_building_on_a_managed_api_in_the_union_waits_for_a_reviewer(
+    judge: Callable[..., LicenceDecision],
+) -> None:
+    facts = {"country": "DE", "access": "managed_api"}
+    assert judge(**facts).outcome == "review"
+    assert judge(**facts, review=_review()).allowed
+    assert not judge(**facts, review=_review(covers=("llama.languages",))).allowed
+
+
 @pytest.mark.parametrize(
     ("today", "holds"),
     [
@@ -159,7 +168,7 @@ def test_the_same_bytes_in_every_process() -> None:
         "print(json.dumps(decide(m, d, today=date(2026, 11, 22)).to_json()))"
     )
     outputs = {
-        subprocess.run(  # noqa: S603  # our own interpreter and program
+        subprocess.run(  # our own interpreter and program
             [sys.executable, "-c", program],
             env={**os.environ, "PYTHONHASHSEED": seed},
             capture_output=True,

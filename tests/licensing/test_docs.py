@@ -1,4 +1,4 @@
-"""Every Python block of the room's page runs, and the room needs nothing but the standard library."""
+"""The room's page runs, and the room needs nothing but the standard library."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_the_room_imports_nothing_but_the_standard_library() -> None:
         "new = {name.partition('.')[0] for name in set(sys.modules) - before};"
         "print(*sorted(new - set(sys.stdlib_module_names)))"
     )
-    ran = subprocess.run(  # noqa: S603  # our own interpreter and program
+    ran = subprocess.run(  # our own interpreter and program
         [sys.executable, "-c", program], capture_output=True, check=True, text=True, timeout=60
     )
     assert ran.stdout.split() == ["agentkit"]

@@ -125,6 +125,22 @@ def test_a_permissive_base_published_under_other_terms_is_reviewed(
     assert judge(made).licence.licence_id == "mit"
 
 
+@pytest.mark.parametrize(
+    ("model_id", "outcome"),
+    [
+        ("llama4:scout", "review"),
+        ("/models/nous-hermes-llama2-13b", "review"),
+        ("acme/Llama-3-8B-fjord", "review"),
+        ("acme/TinyLlama-1.1B", "allow"),
+        ("acme/fjord-behemoth-llama", "allow"),
+    ],
+)
+def test_a_name_that_speaks_of_llama_under_other_terms_is_reviewed(
+    judge: Callable[..., LicenceDecision], model_id: str, outcome: str
+) -> None:
+    assert judge(ModelIdentity(model_id, licence="mit")).outcome == outcome
+
+
 def test_a_revision_whose_terms_were_not_read_is_reviewed(
     deploy: Callable[..., Deployment], judge: Callable[..., LicenceDecision]
 ) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agentkit.errors import ModelError
 from agentkit.labels import Label, SourceKind
@@ -284,3 +286,24 @@ def test_image_sizes_are_read_from_headers() -> None:
 def test_damaged_images_are_an_error(data: bytes) -> None:
     with pytest.raises(ModelError, match="neither PNG nor JPEG"):
         image_size(data)
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                "<|python_start|>",
+                "<|python_end|>",
+                "<|eot|>",
+                "brave_search.call(",
+                'query="x")',
+                "[",
+            ]
+        )
+        | st.text(max_size=5),
+        max_size=8,
+    ).map("".join)
+)
+def test_any_reply_is_read(text: str) -> None:
+    parsed = FORMAT.parse(text, ["python", "brave_search"])
+    assert parsed.text == ("" if parsed.calls else text)

@@ -271,11 +271,16 @@ def test_each_stop_token_finishes(
     assert matcher.is_finished
 
 
-def test_logits_wider_than_the_vocabulary_are_cut(
-    byte_level: PreTrainedTokenizerFast, grammar: ReplyGrammar
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("wider", [0, 64])
+def test_masks_of_every_width_and_dtype_agree(
+    byte_level: PreTrainedTokenizerFast, grammar: ReplyGrammar, dtype: torch.dtype, wider: int
 ) -> None:
-    logits = torch.zeros(1, len(byte_level) + 64, dtype=torch.bfloat16)
+    flat = torch.zeros(len(byte_level), dtype=torch.float64)
+    started(grammar, [CLOCK]).mask(flat)
+    logits = torch.zeros(1, len(byte_level) + wider, dtype=dtype)
     started(grammar, [CLOCK]).mask(logits)
+    assert torch.equal(logits[0, : len(byte_level)].double(), flat)
     assert torch.isinf(logits[0, len(byte_level) :]).all()
     assert torch.isfinite(logits).any()
 

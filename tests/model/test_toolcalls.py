@@ -80,7 +80,7 @@ def problem(text: str, *syntaxes: CallSyntax) -> str:
         ('{"name": "now", "arguments": ""}', [ToolCallDelta("now", {})]),
         ('{"name": "now", "arguments": null}', [ToolCallDelta("now", {})]),
         (
-            '{"name": "now", "arguments": {}} {"name": "now", "parameters": {}};\n'.rstrip(),
+            '{"name": "now", "arguments": {}} {"name": "now", "parameters": {}};',
             [ToolCallDelta("now", {})] * 2,
         ),
         ('[{"name": "now", "arguments": {}}, {"name": "now", "parameters": {}}]',

@@ -62,7 +62,7 @@ class Broken:
 def results(house: House) -> list[ToolResultPart]:
     return [
         part
-        for message in house.model.shown[-1]
+        for message in house.model.shown[-1].messages
         for part in message.parts
         if isinstance(part, ToolResultPart)
     ]
@@ -266,8 +266,8 @@ def test_a_model_that_only_calls_is_stopped_by_its_steps(house: House, propose: 
         house.run(planner)
     assert stopped.value.reason == "steps"
     assert house.entries[-1].record.body["reason"] == "steps"
-    assert house.model.constraints[2].tool_choice == "none"
-    assert house.model.constraints[1].tool_choice == "auto"
+    assert house.model.shown[2].constraint.tool_choice == "none"
+    assert house.model.shown[1].constraint.tool_choice == "auto"
 
 
 def test_a_turn_beyond_its_time_is_stopped_and_its_call_recorded(
@@ -331,7 +331,7 @@ def test_a_reply_that_cannot_be_used_is_repaired(house: House, broken: list[Any]
     result = house.run(house.planner([broken, "All is well."]))
     assert result.answer.text == "All is well."
     assert result.answer.steps == 2
-    assert "could not be used" in house.model.shown[-1][-1].text
+    assert "could not be used" in house.model.shown[-1].messages[-1].text
 
 
 def test_a_tools_failure_is_told_and_not_raised(house: House, propose: Propose) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import platform
-import socket
 import ssl
 import struct
 from contextlib import suppress
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
+import docker
 import docker.errors
 import docker.types
 import requests.exceptions
@@ -32,7 +32,7 @@ from agentkit.sandbox.frames import FrameError, FrameReader, encode_frame
 from agentkit.sandbox.record import frame_bytes
 
 if TYPE_CHECKING:
-    import docker
+    import socket
 
     from agentkit.sandbox.interface import Limits
 
@@ -154,7 +154,7 @@ class ContainerWorker:
         self._attached = api.attach_socket(self.container_id, streams)
         # The SDK wraps a socket for reading only; frames go both ways.
         self._socket = getattr(self._attached, "_sock", self._attached)
-        self._socket.setblocking(False)  # noqa: FBT003  the socket module's own signature
+        self._socket.setblocking(False)
         api.start(self.container_id)
 
     async def send(self, message: dict[str, Any]) -> None:

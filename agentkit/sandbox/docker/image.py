@@ -16,9 +16,11 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+import docker
 import docker.errors
 import requests.exceptions
 import structlog
@@ -28,8 +30,6 @@ from agentkit.sandbox.docker.engine import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import docker
 
 __all__ = ["Progress", "build_image", "find_image", "image_tag"]
 
@@ -41,11 +41,14 @@ _ROOM = Path(__file__).parent.parent
 _COPIED = (
     "cell.py",
     "frames.py",
+    "docker/child.py",
     "docker/interpreter.py",
+    "docker/processes.py",
     "docker/runner.py",
     "docker/workspace.py",
 )
 _LABEL = "agentkit.sandbox.image"
+_BASE = "agentkit-sandbox-base"  # remove it from the engine to have it made anew
 _STAGES = ("find a base image", "debootstrap", "import the base", "build the image")
 _BOOTSTRAP_TIMEOUT_S = 900
 _NEEDLESS = ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "var/log")
@@ -150,7 +153,12 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
 
 
 def _debootstrap_base(client: docker.DockerClient, progress: Progress) -> str:
-    """Make a base image of this machine's own distribution; return its tag."""
+    """Make a base image of this machine's own distribution, or find it made; return its tag."""
+    suite = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
+    tag = f"{_BASE}:{suite}"
+    with suppress(docker.errors.ImageNotFound):
+        client.images.get(tag)
+        return tag
     debootstrap = shutil.which("debootstrap")
     if debootstrap is None or os.geteuid() != 0:
         raise SandboxError(
@@ -158,8 +166,7 @@ def _debootstrap_base(client: docker.DockerClient, progress: Progress) -> str:
             cure="apt-get install debootstrap and build as root: sudo python -m "
             "agentkit.sandbox.docker; or name a base image that the engine has",
         )
-    suite, mirror = _mirror()
-    tag = f"agentkit-sandbox-base:{suite}"
+    mirror = _mirror(suite)
     with tempfile.TemporaryDirectory(prefix="agentkit-image-") as name:
         root = Path(name) / "root"
         progress(_STAGES[1], 1, len(_STAGES))
@@ -184,24 +191,21 @@ def _debootstrap_base(client: docker.DockerClient, progress: Progress) -> str:
             ],
             "packing the base failed",
         )
-        client.api.import_image_from_file(
-            str(packed), repository="agentkit-sandbox-base", tag=suite
-        )
+        client.api.import_image_from_file(str(packed), repository=_BASE, tag=suite)
     return tag
 
 
-def _mirror() -> tuple[str, str]:
-    """Return this machine's own release and the mirror that its apt uses for it."""
-    suite = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
+def _mirror(suite: str) -> str:
+    """Return the mirror that this machine's apt uses for its own release."""
     fields = "$(SITE) $(RELEASE) $(COMPONENT)"
     listed = _command(
         ["apt-get", "indextargets", "--format", fields, "Created-By: Packages"],
         "apt does not tell its mirrors",
     )
     for line in listed.splitlines():
-        site, release, component = (line.split() + ["", "", ""])[:3]
+        site, release, component = [*line.split(), "", "", ""][:3]
         if suite and release == suite and component == "main":
-            return suite, site
+            return site
     raise SandboxError(
         f"apt knows no mirror of {suite or 'this release'}",
         cure="add the distribution's main component to apt's sources, or name a base image",

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ENGINE_CONFIG", "Guest", "Stopped", "Walls", "compile_component", "make_engine"]
 
-ENGINE_CONFIG = "epoch;component;stack=1MiB;reserve=4GiB;v1"
+ENGINE_CONFIG = "epoch;component;stack=2MiB;reserve=4GiB"
 TICK_S = 0.02
-_STACK_BYTES = 1 << 20
+_STACK_BYTES = 2 << 20  # the most that wasmtime allows; deeper recursion is a trap
 _UNKNOWN_IMPORT = re.compile(r"unknown import: `([^`]+)`")
 
 

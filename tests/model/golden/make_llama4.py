@@ -68,7 +68,7 @@ CASES: dict[str, list[dict[str, Any]]] = {
 IMAGES = [(336, 336), (100, 30), (640, 360), (1920, 1080), (2480, 3508), (5000, 5000), (4000, 300)]
 
 
-def message(item: dict[str, Any]) -> Any:  # noqa: ANN401 (Meta's untyped package)
+def message(item: dict[str, Any]) -> Any:
     from llama_models.datatypes import RawMessage, ToolCall  # noqa: PLC0415 (after the path is set)
 
     calls = [
@@ -100,14 +100,14 @@ def segments(
     return found
 
 
-def make_prompts(tokenizer: Any) -> list[dict[str, Any]]:  # noqa: ANN401 (Meta's untyped package)
+def make_prompts(tokenizer: Any) -> list[dict[str, Any]]:
     from llama_models.datatypes import ToolPromptFormat  # noqa: PLC0415 (after the path is set)
     from llama_models.llama4.chat_format import ChatFormat  # noqa: PLC0415
 
     texts: list[tuple[str, list[int]]] = []
     encode = tokenizer.encode
 
-    def recorded(text: str, **options: Any) -> list[int]:  # noqa: ANN401 (Meta's own options)
+    def recorded(text: str, **options: Any) -> list[int]:
         texts.append((text, encode(text, **options)))
         return texts[-1][1]
 
@@ -124,7 +124,7 @@ def make_prompts(tokenizer: Any) -> list[dict[str, Any]]:  # noqa: ANN401 (Meta'
     return found
 
 
-def make_images(tokenizer: Any) -> list[dict[str, Any]]:  # noqa: ANN401 (Meta's untyped package)
+def make_images(tokenizer: Any) -> list[dict[str, Any]]:
     import torch  # noqa: PLC0415 (after the path is set)
     from llama_models.llama4.args import Size, VisionArgs  # noqa: PLC0415
     from llama_models.llama4.chat_format import ChatFormat, TransformedImage  # noqa: PLC0415

@@ -24,18 +24,27 @@ import memory_files
 import waiting
 
 STANDARD_LIBRARY = """
-abc array ast asyncio base64 binascii bisect calendar cmath codecs collections collections.abc
-colorsys configparser contextlib contextvars copy csv dataclasses datetime decimal difflib dis
-email email.message email.utils encodings.ascii encodings.cp1252 encodings.idna encodings.latin_1
-encodings.utf_16 encodings.utf_32 encodings.utf_8_sig enum errno fnmatch fractions functools gc
-getpass glob graphlib gzip hashlib heapq hmac html html.entities html.parser http inspect io
-ipaddress itertools json keyword linecache locale logging math mimetypes numbers operator os
-os.path pathlib pickle platform posixpath pprint queue random re reprlib sched secrets select
-selectors shlex shutil signal socket sqlite3 stat statistics string string.templatelib stringprep
-struct subprocess sys tempfile textwrap threading time timeit token tokenize tomllib traceback
-types typing unicodedata unittest unittest.mock urllib urllib.parse uuid warnings weakref
-xml.dom.minidom xml.etree.ElementTree zipfile zlib zoneinfo _strptime
-concurrent.futures doctest imaplib
+__future__ _strptime abc argparse array ast asyncio base64 binascii bisect cProfile calendar cmath
+code codecs codeop collections collections.abc colorsys concurrent.futures configparser contextlib
+contextvars copy copyreg csv dataclasses datetime decimal difflib dis doctest email email.message
+email.mime.multipart email.mime.text email.parser email.policy email.utils encodings.ascii
+encodings.base64_codec encodings.big5 encodings.cp1250 encodings.cp1251 encodings.cp1252
+encodings.cp437 encodings.cp850 encodings.euc_jp encodings.gb18030 encodings.gbk
+encodings.hex_codec encodings.idna encodings.iso8859_1 encodings.iso8859_15 encodings.koi8_r
+encodings.latin_1 encodings.mac_roman encodings.punycode encodings.raw_unicode_escape
+encodings.rot_13 encodings.shift_jis encodings.unicode_escape encodings.utf_16
+encodings.utf_16_be encodings.utf_16_le encodings.utf_32 encodings.utf_8_sig encodings.zlib_codec
+enum errno fnmatch fractions functools gc getopt getpass gettext glob graphlib gzip hashlib heapq
+hmac html html.entities html.parser http http.client http.cookies importlib importlib.metadata
+importlib.util inspect io ipaddress itertools json json.tool keyword linecache locale logging
+logging.config logging.handlers math mimetypes numbers operator optparse os os.path pathlib pickle
+pickletools pkgutil platform plistlib posixpath pprint profile pstats pyclbr queue quopri random re
+reprlib runpy sched secrets select selectors shelve shlex shutil signal socket sqlite3 stat
+statistics string string.templatelib stringprep struct subprocess symtable sys sysconfig tabnanny
+tarfile tempfile textwrap threading time timeit token tokenize tomllib traceback tracemalloc types
+typing unicodedata unittest unittest.mock urllib urllib.error urllib.parse urllib.request uuid
+warnings weakref xml.dom.minidom xml.etree.ElementTree xml.sax xml.sax.saxutils zipfile zipimport
+zlib zoneinfo
 """.split()
 
 for _name in STANDARD_LIBRARY:

