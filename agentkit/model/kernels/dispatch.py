@@ -240,5 +240,5 @@ def library() -> KernelLibrary | None:
             cure="python -m agentkit.model.kernels",
         )
         return None
-    log.debug("expert_kernel", level=opened.level, threads=opened.team)
+    log.debug("expert_kernel", instructions=opened.level, threads=opened.team)
     return opened

@@ -48,6 +48,9 @@ static void bf16_rows(const char *a, int64_t stride, int64_t n, const uint32_t *
 
 #if defined(__AMX_BF16__)
 
+// The tile intrinsics do not tell the compiler which memory they read.
+static inline void memory_is_read() { __asm__ volatile("" ::: "memory"); }
+
 // Tiles 0-3 hold c (16 rows x 16 columns each), 4-5 rows of a, 6-7 columns of the panel. All are
 // full: rows of a and c beyond n exist as slack and nobody looks at them.
 static void tiles_begin() {
@@ -61,6 +64,7 @@ static void tiles_begin() {
     config.columns[i] = 64;
     config.rows[i] = 16;
   }
+  memory_is_read();
   _tile_loadconfig(&config);
 }
 
@@ -123,6 +127,7 @@ constexpr int64_t amx_rows = 5;
 
 static void bf16_product(const char *a, int64_t stride, int64_t n, const uint32_t *words, int64_t k,
                          float *c) {
+  memory_is_read();
   for (; n > 16; n -= 32, a += 32 * stride, c += 32 * panel_columns)
     for (int column = 0; column < panel_columns; column += 32)
       amx_square(a, stride, words + column, k, c + column);
