@@ -42,9 +42,7 @@ def begin(path: Path) -> tuple[StartupReport, list[StartupCheck]]:
 
     async def main() -> StartupReport:
         async with AsyncExitStack() as stack:
-            rooms = await start(
-                load_spec(path), "run", stack, progress=silent, observe=seen.append
-            )
+            rooms = await start(load_spec(path), "run", stack, progress=silent, observe=seen.append)
             return rooms.report
 
     return anyio.run(main), seen

@@ -94,14 +94,27 @@ def build(target: Path | None = None, *, extra_flags: tuple[str, ...] = ()) -> P
     with tempfile.TemporaryDirectory(prefix="agentkit-build-") as name:
         folder = Path(name)
         commands = [
-            [compiler, *flags, *own, digest, "-c", str(SOURCES / source), "-o", f"{folder / unit}.o"]
+            [
+                compiler,
+                *flags,
+                *own,
+                digest,
+                "-c",
+                str(SOURCES / source),
+                "-o",
+                f"{folder / unit}.o",
+            ]
             for unit, (source, own) in units.items()
         ]
         with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
             list(pool.map(_run, commands))
         objects = [f"{folder / unit}.o" for unit in units]
         linked = folder / "linked.so"
-        static = ["-static-libgcc", "-static-libstdc++", "-Wl,--exclude-libs,ALL"] if sys.platform == "linux" else []
+        static = (
+            ["-static-libgcc", "-static-libstdc++", "-Wl,--exclude-libs,ALL"]
+            if sys.platform == "linux"
+            else []
+        )
         _run([compiler, "-shared", "-pthread", *static, *extra_flags, *objects, "-o", str(linked)])
         beside = target.with_name(f".{target.name}.{os.getpid()}")
         shutil.copyfile(linked, beside)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
@@ -23,7 +22,7 @@ from agentkit.errors import ModelError
 from .build import library_path, sources_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from pathlib import Path
 
     from .layer import PackedExperts
 
@@ -95,7 +94,10 @@ class KernelLibrary:
             "agentkit_moe_use_threads": (None, [ctypes.c_int32]),
             "agentkit_moe_borrow_team": (None, [pointer, pointer, pointer]),
             "agentkit_moe_run": (ctypes.c_int32, [layer, pointer, size, pointer, pointer, pointer]),
-            "agentkit_moe_route_and_run": (ctypes.c_int32, [layer, pointer, size, pointer, pointer]),
+            "agentkit_moe_route_and_run": (
+                ctypes.c_int32,
+                [layer, pointer, size, pointer, pointer],
+            ),
             "agentkit_moe_read": (ctypes.c_uint64, [pointer, size]),
         }
         for name, (result, arguments) in signatures.items():
@@ -110,7 +112,9 @@ class KernelLibrary:
         """Work on torch's OpenMP threads where they can be had; return whose threads work."""
         try:
             process = ctypes.CDLL(None)
-            symbols = [ctypes.cast(getattr(process, name), ctypes.c_void_p) for name in _TEAM_SYMBOLS]
+            symbols = [
+                ctypes.cast(getattr(process, name), ctypes.c_void_p) for name in _TEAM_SYMBOLS
+            ]
         except (AttributeError, OSError):
             return "own"
         self._c.agentkit_moe_borrow_team(*symbols)
@@ -143,11 +147,19 @@ class KernelLibrary:
     def run(
         self, x: torch.Tensor, ids: torch.Tensor, scores: torch.Tensor, packed: PackedExperts
     ) -> torch.Tensor:
-        """The kernel's ``reference_experts``; all tensors contiguous on the CPU."""
+        """Do what ``reference_experts`` does; all tensors contiguous on the CPU."""
+        _check_size("x", x, (len(x), packed.shape.hidden))
+        _check_size("ids", ids, (len(x), packed.shape.top_k))
+        _check_size("scores", scores, (len(x), packed.shape.top_k))
         self._follow_torch_threads()
         out = torch.empty_like(x)
         status = self._c.agentkit_moe_run(
-            _native(packed, x.dtype), x.data_ptr(), len(x), ids.data_ptr(), scores.data_ptr(), out.data_ptr()
+            _native(packed, x.dtype),
+            x.data_ptr(),
+            len(x),
+            ids.data_ptr(),
+            scores.data_ptr(),
+            out.data_ptr(),
         )
         _check(status)
         return out
@@ -155,7 +167,8 @@ class KernelLibrary:
     def run_routed(
         self, x: torch.Tensor, packed: PackedExperts
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The kernel's ``reference_routed``; ``x`` contiguous on the CPU."""
+        """Do what ``reference_routed`` does; ``x`` contiguous on the CPU."""
+        _check_size("x", x, (len(x), packed.shape.hidden))
         self._follow_torch_threads()
         out = torch.empty_like(x)
         logits = torch.empty(len(x), packed.shape.experts)
@@ -172,6 +185,15 @@ class KernelLibrary:
             self._threads = threads
 
 
+def _check_size(name: str, tensor: torch.Tensor, size: tuple[int, int]) -> None:
+    """Keep C++ from reading past a tensor's end."""
+    if tuple(tensor.shape) != size:
+        raise ModelError(
+            f"{name} is {list(tensor.shape)}, the packed layer wants {list(size)}",
+            cure="pass tokens of the layer's hidden size, and top_k experts for each",
+        )
+
+
 def _check(status: int) -> None:
     if status:
         reason = {1: "the layer is not one it can run", 2: "there is no memory left"}
@@ -181,7 +203,7 @@ def _check(status: int) -> None:
         )
 
 
-def _native(packed: PackedExperts, activations: torch.dtype) -> Callable[..., object] | object:
+def _native(packed: PackedExperts, activations: torch.dtype) -> object:
     """Return the C struct of ``packed``, made once for each dtype of the activations."""
     known = packed._native.get(activations)  # noqa: SLF001 - the struct's cache is meant for here
     if known is None:

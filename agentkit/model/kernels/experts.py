@@ -65,7 +65,7 @@ def use_fused_experts(
 def _forward(
     module: nn.Module, hidden: torch.Tensor, ids: torch.Tensor, scores: torch.Tensor
 ) -> torch.Tensor:
-    """transformers' interface: ``hidden`` [tokens, hidden], ``ids``, ``scores`` [tokens, top_k]."""
+    """Serve the interface; ``hidden``: [tokens, hidden], ``ids``, ``scores``: [tokens, top_k]."""
     packed = getattr(module, _PACKED, None)
     if packed is None:
         out: torch.Tensor = grouped_mm_experts_forward(module, hidden, ids, scores)
@@ -122,7 +122,7 @@ def _pack(module: nn.Module, weights: Weights | None, group: int) -> PackedExper
 
 
 def _experts(module: nn.Module) -> Iterator[ExpertWeights]:
-    """Views of each expert's weights as [inputs, outputs]."""
+    """Yield views of each expert's weights as [inputs, outputs]."""
     gate_up: torch.Tensor = module.gate_up_proj  # type: ignore[assignment]  # as above
     down: torch.Tensor = module.down_proj  # type: ignore[assignment]  # as above
     for first, second in zip(gate_up.detach(), down.detach(), strict=True):
@@ -143,5 +143,5 @@ def _release(module: nn.Module) -> None:
     for name in ("gate_up_proj", "down_proj", "gate_up_proj_bias", "down_proj_bias"):
         parameter = getattr(module, name, None)
         if isinstance(parameter, nn.Parameter):
-            parameter.requires_grad_(requires_grad=False)
+            parameter.requires_grad = False
             parameter.data = parameter.data.new_empty(0)

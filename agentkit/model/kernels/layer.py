@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
-
-import torch
+from typing import TYPE_CHECKING
 
 from agentkit.errors import ModelError
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["PANEL", "Gate", "MoeShape", "PackedExperts", "Weighting", "Weights"]
 

@@ -106,11 +106,12 @@ def _unflatten(
         *reals,
     )
     gate_up, down, *rest = tensors
-    return PackedExperts(shape, gate_up, down, *(part if part.numel() else None for part in rest))
+    scales, down_scales, bias, down_bias, router = (part if part.numel() else None for part in rest)
+    return PackedExperts(shape, gate_up, down, scales, down_scales, bias, down_bias, router)
 
 
 @torch.library.custom_op("agentkit::moe_experts", mutates_args=())
-def _moe_experts(
+def _moe_experts(  # noqa: PLR0917 - an operator's schema is positional
     x: torch.Tensor,
     ids: torch.Tensor,
     scores: torch.Tensor,
@@ -122,7 +123,7 @@ def _moe_experts(
 
 
 @_moe_experts.register_fake
-def _moe_experts_fake(
+def _moe_experts_fake(  # noqa: PLR0917 - as above
     x: torch.Tensor,
     ids: torch.Tensor,  # noqa: ARG001 - a fake has the operator's signature
     scores: torch.Tensor,  # noqa: ARG001 - as above

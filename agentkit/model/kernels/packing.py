@@ -6,7 +6,6 @@ One expert is packed at a time, so the peak is the packed weights plus one exper
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 import mmap
 import sys
 from typing import TYPE_CHECKING
@@ -76,7 +75,7 @@ def pack_experts(
 
 
 def unpack_expert(packed: PackedExperts, number: int) -> ExpertWeights:
-    """Return one expert's weights in fp32, dequantised: the exact values the kernel computes with."""
+    """Return one expert's weights in fp32, dequantised: the very values the kernel uses."""
     shape = packed.shape
     columns = _unpack(packed.gate_up[number], packed.gate_up_scales, number, shape)
     gate, up = columns[..., :_GATE], columns[..., _GATE:]
@@ -165,7 +164,7 @@ def _pack_into(
 
 
 def _quantise(groups: torch.Tensor, weights: Weights) -> tuple[torch.Tensor, torch.Tensor]:
-    """``groups`` [g, group, panels, 64] to biased uint8 values and bf16 scales [g, panels, 64]."""
+    """Turn ``groups`` [g, group, panels, 64] into biased uint8 and bf16 scales [g, panels, 64]."""
     if weights is Weights.INT8:
         scale = _bf16_at_least(groups.abs().amax(dim=1) / 127)
         return _biased(_rounded(groups, scale, -127, 127), weights), scale

@@ -71,9 +71,9 @@ def _run_expert(
     shape = packed.shape
     gate, up = x @ weights[0], x @ weights[1]
     if packed.gate_up_bias is not None:
-        halves = packed.gate_up_bias[number].unflatten(-1, (2, -1)).unbind(1)
+        halves = packed.gate_up_bias[number].chunk(2, dim=-1)
         gate, up = (
-            column + half.flatten()[: shape.intermediate]
+            column + half.reshape(-1)[: shape.intermediate]
             for column, half in zip((gate, up), halves, strict=True)
         )
     out = _activate(gate, up, shape) @ weights[2]
