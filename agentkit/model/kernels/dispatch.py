@@ -80,7 +80,8 @@ class KernelLibrary:
         if built_from != sources_digest():
             raise LibraryUnusable(f"{path.name} was built from other sources")
         self._threads = 0
-        self.team = self._borrow_torch_team()
+        self.team = "own"
+        self.borrow_torch_team()
 
     def _declare(self) -> None:
         pointer, size = ctypes.c_void_p, ctypes.c_int64
@@ -108,17 +109,17 @@ class KernelLibrary:
             function.restype = result
             function.argtypes = arguments
 
-    def _borrow_torch_team(self) -> str:
-        """Work on torch's OpenMP threads where they can be had; return whose threads work."""
+    def borrow_torch_team(self) -> None:
+        """Work on torch's OpenMP threads where they can be had, else stay with own ones."""
         try:
             process = ctypes.CDLL(None)
             symbols = [
                 ctypes.cast(getattr(process, name), ctypes.c_void_p) for name in _TEAM_SYMBOLS
             ]
         except (AttributeError, OSError):
-            return "own"
+            return
         self._c.agentkit_moe_borrow_team(*symbols)
-        return "torch's OpenMP"
+        self.team = "torch's OpenMP"
 
     def use_own_team(self) -> None:
         """Work on the library's own threads, parked between calls."""
