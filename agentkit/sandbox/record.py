@@ -132,15 +132,15 @@ class RunRecord:
     def finished(self, frame: dict[str, Any], wall_s: float) -> Execution:
         """Return the execution that a ``result`` frame describes."""
         reason = frame.get("exit")
-        if reason not in _FROM_INSIDE:
+        if not isinstance(reason, str) or reason not in _FROM_INSIDE:
             return self.stopped(ExitReason.LOST, "the sandbox's answer made no sense", wall_s)
         exit_reason = ExitReason(reason)
-        error = _text(frame.get("error"))
-        artifacts, dropped = self._artifacts(frame)
+        error = _text(frame.get("error")) or str(exit_reason)
+        artifacts, left_out = self._artifacts(frame)
         self._dropped += _integer(frame.get("dropped_output"))
-        if exit_reason is ExitReason.OK and (self._dropped or dropped):
-            exit_reason = ExitReason.OUTPUT
-            error = self._over(dropped)
+        if exit_reason is ExitReason.OK:
+            error = self._over(left_out)
+            exit_reason = ExitReason.OUTPUT if error else ExitReason.OK
         usage = ResourceUsage(
             wall_s=wall_s,
             cpu_s=_number(frame.get("cpu_s")),
@@ -148,7 +148,7 @@ class RunRecord:
         )
         return self._execution(
             exit_reason,
-            error=error or ("" if exit_reason is ExitReason.OK else str(exit_reason)),
+            error=error,
             value=_value(frame.get("value")),
             artifacts=artifacts,
             usage=usage,
@@ -200,6 +200,7 @@ class RunRecord:
         return tuple(taken), dropped
 
     def _over(self, dropped_files: list[str]) -> str:
+        """Return what was over the limits as a sentence; empty where nothing was."""
         parts = []
         if self._dropped:
             parts.append(f"output was cut at {self._limits.output_bytes} bytes")

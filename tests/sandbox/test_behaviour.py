@@ -195,7 +195,7 @@ def test_too_much_output_is_cut_and_the_state_stays(sandbox: Sandbox, run_cells:
     assert cut.exit_reason is ExitReason.OUTPUT
     assert cut.value == 5
     assert cut.stdout == "é" * 500
-    assert cut.usage.output_bytes >= 1601
+    assert 1600 <= cut.usage.output_bytes <= 1601
     assert not cut.state_lost
     assert after.value == 5
 
@@ -212,7 +212,7 @@ def test_an_output_flood_is_stopped_long_before_its_time(
 
 def test_code_that_is_no_python_is_an_error(sandbox: Sandbox, run_cells: RunCells) -> None:
     nested = "(" * 5000 + ")" * 5000
-    broken = ["'\ud800'", "\0", "x = '\0'", "(", nested, "return 1", "a b", "\N{x}"]
+    broken = ["'\ud800'", "\0", "x = '\0'", "(", nested, "return 1", "a b"]
     *executions, after = run_cells(sandbox, "kept = 1", *broken, "kept")[1:]
     for code, execution in zip(broken, executions, strict=True):
         assert execution.exit_reason is ExitReason.ERROR, code[:20]

@@ -138,7 +138,7 @@ def test_a_tool_that_does_not_load_has_its_place(tmp_path: Path) -> None:
     rest = "tools:\n  slugify:\n    function: nowhere:slugify"
     with pytest.raises(ToolError) as stopped:
         begin(specification(tmp_path, rest=rest))
-    assert stopped.value.place.endswith("agent.yaml:11:15")
+    assert stopped.value.place.endswith("agent.yaml:11:5")
     assert stopped.value.exit_code == 9
 
 

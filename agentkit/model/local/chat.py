@@ -8,6 +8,7 @@ under way, and the model stays usable.
 from __future__ import annotations
 
 from contextlib import aclosing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import anyio
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["LocalModel"]
 
 # Every call syntax starts with one of these, and a reply is calls as a whole or not at all.
-_CALL_OPENERS = ("[", "{", "<")
+_CALL_OPENERS = ("[", "{", "<", "`")
 
 
 class LocalModel:
@@ -101,7 +102,8 @@ class LocalModel:
                         if reply.text:
                             yield TextDelta(reply.text)
                         if reply.calls and delta.reason == "stop":
-                            delta = FinishDelta("calls", delta.usage, delta.first_token_scores)
+                            yield replace(delta, reason="calls")
+                            return
                     yield delta
                 elif streaming:
                     yield delta

@@ -84,7 +84,10 @@ def _regular_files(directory: str) -> Iterator[tuple[str, os.stat_result]]:
                 seen += 1
                 if seen > _ENTRIES:
                     return
-                status = entry.stat(follow_symlinks=False)
+                try:
+                    status = entry.stat(follow_symlinks=False)
+                except OSError:
+                    continue  # gone, or nested deeper than a path can say
                 if stat.S_ISDIR(status.st_mode):
                     pending.append(entry.path)
                 elif stat.S_ISREG(status.st_mode):

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["ENGINE_CONFIG", "Guest", "Stopped", "Walls", "compile_component", "make_engine"]
 
 ENGINE_CONFIG = "epoch;component;stack=2MiB;reserve=4GiB"
-TICK_S = 0.02
 _STACK_BYTES = 2 << 20  # the most that wasmtime allows; deeper recursion is a trap
 _UNKNOWN_IMPORT = re.compile(r"unknown import: `([^`]+)`")
 
@@ -138,9 +137,16 @@ class Guest:
         self._run = _function(instance, self._store, "run")
         self.python_version = str(_function(instance, self._store, "prepare")(self._store))
 
-    def run(self, request: str, timeout_s: float) -> str:
+    def arm(self) -> None:
+        """Make the engine's next epoch end what this instance is running."""
+        self._store.set_epoch_deadline(1)
+
+    def close(self) -> None:
+        """Give the instance's memory back at once, whoever still refers to it."""
+        self._store.close()
+
+    def run(self, request: str) -> str:
         """Run one cell. Raises ``Stopped`` where the walls ended it."""
-        self._store.set_epoch_deadline(max(1, int(timeout_s / TICK_S)))
         try:
             return str(self._run(self._store, request))
         except (wasmtime.WasmtimeError, wasmtime.Trap) as error:

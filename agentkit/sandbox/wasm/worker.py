@@ -21,7 +21,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from agentkit.sandbox.frames import FrameReader, encode_frame
-from agentkit.sandbox.wasm.engine import TICK_S, Guest, Stopped, Walls, make_engine
+from agentkit.sandbox.wasm.engine import Guest, Stopped, Walls, make_engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,7 @@ _OWN_MEMORY = 256 << 20
 _OPEN_FILES = 32
 _PR_SET_PDEATHSIG = 1
 _REQUEST_BYTES = 1 << 31
-_LINE_BYTES = 16 * 1024
+_TICK_S = 0.02
 
 
 class _Output:
@@ -128,16 +128,17 @@ class _Worker:
         import wasmtime.component  # noqa: PLC0415  after the limits are set
 
         self._memory_bytes = memory_bytes
-        self.engine = make_engine()
+        self._clock = threading.Lock()
+        self._engine = make_engine()
         with open(path, "rb") as file:  # noqa: PTH123  the descriptor is what is loaded below
             if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
                 raise ValueError("the compiled guest is not the one that was built")
             linux = sys.platform == "linux"
             loaded = f"/proc/self/fd/{file.fileno()}" if linux else path
-            self._component = wasmtime.component.Component.deserialize_file(self.engine, loaded)
+            self._component = wasmtime.component.Component.deserialize_file(self._engine, loaded)
         self.output = _Output()
         self._walls = Walls(self.output.emit, seed)
-        self._linker = self._walls.link(self.engine, self._component)
+        self._linker = self._walls.link(self._engine, self._component)
         self._guest = self._new_guest()
         self._spare: Guest | None = None
 
@@ -147,12 +148,24 @@ class _Worker:
 
     def _new_guest(self) -> Guest:
         self._walls.restart_random()
-        return Guest(self.engine, self._linker, self._component, self._memory_bytes)
+        return Guest(self._engine, self._linker, self._component, self._memory_bytes)
 
     def reset(self) -> None:
         """Go to a fresh interpreter, the spare one where it is ready."""
+        self._guest.close()
         self._guest = self._spare or self._new_guest()
         self._spare = None
+
+    def tick(self) -> None:
+        """End the run that is going on if its time is over. Called by the ticking thread."""
+        with self._clock:
+            if time.monotonic() >= self._walls.deadline:
+                self._engine.increment_epoch()
+
+    def _set_deadline(self, deadline: float) -> None:
+        with self._clock:  # or a tick meant for the last run would end this one
+            self._walls.deadline = deadline
+            self._guest.arm()
 
     def prepare_spare(self) -> None:
         """Make the next interpreter while nobody waits."""
@@ -164,17 +177,17 @@ class _Worker:
         timeout_s = float(asked["timeout_s"])
         _limit_cpu(timeout_s)
         self.output.begin(int(asked["output_bytes"]), int(asked["flood_bytes"]))
-        self._walls.deadline = time.monotonic() + timeout_s
+        self._set_deadline(time.monotonic() + timeout_s)
         before = resource.getrusage(resource.RUSAGE_SELF)
         wanted = {key: asked[key] for key in ("code", "files", "file_bytes")}
         try:
-            reply = self._guest.run(json.dumps(wanted), timeout_s)
+            reply = self._guest.run(json.dumps(wanted))
             result = self._checked(reply, int(asked["reply_bytes"]))
         except Stopped as stop:
             self.reset()
             result = {"exit": stop.reason, "error": stop.message, "state_lost": True}
         finally:
-            self._walls.deadline = float("inf")
+            self._set_deadline(float("inf"))
         after = resource.getrusage(resource.RUSAGE_SELF)
         self.output.flush()
         return {
@@ -202,8 +215,8 @@ class _Worker:
 def _tick(worker: _Worker, parent: int) -> None:
     """Drive the epochs, send output as it comes, and end with the parent on every platform."""
     while True:
-        time.sleep(TICK_S)
-        worker.engine.increment_epoch()
+        time.sleep(_TICK_S)
+        worker.tick()
         worker.output.flush()
         if os.getppid() != parent:
             os._exit(0)

@@ -118,8 +118,8 @@ def test_interleaved_generations_do_not_mix(tiny_llama4: Callable[..., PreTraine
     ]
     written: list[list[int]] = [[], []]
     while any(generation.finish is None for generation in pair):
-        for generation, tokens in zip(pair, written, strict=True):
-            tokens += generation.step()
+        for number, generation in enumerate(pair):
+            written[number].extend(generation.step())
     assert written[0] == _greedy_oracle(runtime._model, PROMPT[:30], 8)
     assert written[1] == _greedy_oracle(runtime._model, PROMPT[30:], 8)
 
