@@ -180,9 +180,7 @@ def test_ids_outside_the_experts_take_no_part(
     ids = torch.tensor([[0, 5], [-1, 2], [7, -3], [1, 1]])
     scores = torch.rand(4, 2)
     out = experts_forward(x, ids, scores, packed)
-    torch.testing.assert_close(
-        out, reference_experts(x, ids, scores, packed), atol=1e-5, rtol=1e-4
-    )
+    torch.testing.assert_close(out, reference_experts(x, ids, scores, packed), atol=1e-5, rtol=1e-4)
     assert torch.equal(out[2], torch.zeros(160))
 
 
