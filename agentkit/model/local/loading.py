@@ -20,8 +20,8 @@ from agentkit.model.formats.chatml import ChatmlFormat
 from agentkit.model.formats.llama4 import Llama4Format
 from agentkit.model.local.chat import LocalModel
 from agentkit.model.local.checkpoint import inspect_checkpoint
-from agentkit.model.local.generation import Runtime
 from agentkit.model.local.fused import fuse_experts
+from agentkit.model.local.generation import Runtime
 from agentkit.model.local.hub import fetch_snapshot
 from agentkit.model.local.progress import silent
 from agentkit.model.local.quiet import quiet_transformers

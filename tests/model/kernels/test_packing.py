@@ -24,7 +24,7 @@ SIZES = st.integers(1, 140)
     scale=st.sampled_from([1e-6, 1.0, 1e4]),
     seed=st.integers(0, 2**31),
 )
-def test_unpacking_gives_back_what_was_packed(
+def test_unpacking_gives_back_what_was_packed(  # noqa: PLR0917 - hypothesis passes by name
     hidden: int,
     intermediate: int,
     experts: int,
