@@ -70,27 +70,51 @@ static void tiles_begin() {
 
 static void tiles_end() { _tile_release(); }
 
-// 32 rows by 32 columns: each tile of a and of the panel is used twice.
+// 32 rows by 32 columns: each tile of a and of the panel is used twice. first: c starts at zero.
 static inline void amx_square(const char *a, int64_t stride, const uint32_t *words, int64_t k,
-                              float *c) {
-  _tile_zero(0);
-  _tile_zero(1);
-  _tile_zero(2);
-  _tile_zero(3);
+                              bool first, float *c) {
+  constexpr int row = 4 * panel_columns;
+  float *below = c + 16 * panel_columns;
+  if (first) {
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+  } else {
+    _tile_loadd(0, c, row);
+    _tile_loadd(1, c + 16, row);
+    _tile_loadd(2, below, row);
+    _tile_loadd(3, below + 16, row);
+  }
   for (int64_t i = 0; i < k; i += 32, words += 16 * panel_columns) {
     _tile_loadd(4, a + 2 * i, stride);
-    _tile_loadd(6, words, 4 * panel_columns);
-    _tile_loadd(7, words + 16, 4 * panel_columns);
+    _tile_loadd(6, words, row);
+    _tile_loadd(7, words + 16, row);
     _tile_dpbf16ps(0, 4, 6);
     _tile_loadd(5, a + 16 * stride + 2 * i, stride);
     _tile_dpbf16ps(1, 4, 7);
     _tile_dpbf16ps(2, 5, 6);
     _tile_dpbf16ps(3, 5, 7);
   }
-  _tile_stored(0, c, 4 * panel_columns);
-  _tile_stored(1, c + 16, 4 * panel_columns);
-  _tile_stored(2, c + 16 * panel_columns, 4 * panel_columns);
-  _tile_stored(3, c + 16 * panel_columns + 16, 4 * panel_columns);
+  _tile_stored(0, c, row);
+  _tile_stored(1, c + 16, row);
+  _tile_stored(2, below, row);
+  _tile_stored(3, below + 16, row);
+}
+
+// Inputs at a time: that much of half a panel stays in the first-level cache for all rows.
+constexpr int64_t amx_depth = 512;
+
+static void amx_squares(const char *a, int64_t stride, int64_t squares, const uint32_t *words,
+                        int64_t k, float *c) {
+  for (int64_t from = 0; from < k; from += amx_depth) {
+    const int64_t depth = k - from < amx_depth ? k - from : amx_depth;
+    for (int column = 0; column < panel_columns; column += 32)
+      for (int64_t i = 0; i < squares; i++)
+        amx_square(a + 32 * i * stride + 2 * from, stride,
+                   words + from / 2 * panel_columns + column, depth, from == 0,
+                   c + 32 * i * panel_columns + column);
+  }
 }
 
 // 16 rows by 64 columns.
@@ -128,9 +152,11 @@ constexpr int64_t amx_rows = 5;
 static void bf16_product(const char *a, int64_t stride, int64_t n, const uint32_t *words, int64_t k,
                          float *c) {
   memory_is_read();
-  for (; n > 16; n -= 32, a += 32 * stride, c += 32 * panel_columns)
-    for (int column = 0; column < panel_columns; column += 32)
-      amx_square(a, stride, words + column, k, c + column);
+  const int64_t squares = (n + 15) / 32;
+  amx_squares(a, stride, squares, words, k, c);
+  n -= 32 * squares;
+  a += 32 * squares * stride;
+  c += 32 * squares * panel_columns;
   if (n >= amx_rows) {
     amx_flat(a, stride, words, k, c);
   } else if (n > 0) {

@@ -22,7 +22,7 @@ namespace agentkit {
 namespace {
 
 // Rows of one expert that go through a panel at a time: c and a stay in the cache.
-constexpr int64_t row_block = 64;
+constexpr int64_t row_block = 128;
 constexpr int64_t resident_bytes = 1 << 20;
 
 struct Segment {

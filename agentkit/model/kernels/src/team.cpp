@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
 #include <system_error>
@@ -20,6 +21,10 @@ void relax() {
   __asm__ __volatile__("yield");
 #endif
 }
+
+// Pauses before a thread that waits for work parks: some 50 microseconds, so that the layers of one
+// token find their threads awake, and an idle process leaves the cores alone.
+constexpr int patience = 2000;
 
 // Own threads, parked between jobs. They live as long as the process; a forked child gets new ones.
 class Pool {
@@ -44,6 +49,7 @@ class Pool {
     }
     wake_.notify_all();
     job.work(job.context, 0, size, barrier);
+    for (int spins = 0; spins < patience && running_ != 0; spins++) relax();
     std::unique_lock<std::mutex> lock(mutex_);
     done_.wait(lock, [this] { return running_ == 0; });
   }
@@ -53,7 +59,7 @@ class Pool {
   void grow(int workers) {
     try {
       while (workers_ < workers) {
-        std::thread([this, index = workers_ + 1, seen = generation_] { serve(index, seen); }).detach();
+        std::thread([this, index = workers_ + 1, seen = generation_.load()] { serve(index, seen); }).detach();
         workers_++;
       }
     } catch (const std::system_error &) {
@@ -61,8 +67,9 @@ class Pool {
   }
 
   void serve(int index, uint64_t seen) {
-    std::unique_lock<std::mutex> lock(mutex_);
     for (;;) {
+      for (int spins = 0; spins < patience && generation_ == seen; spins++) relax();
+      std::unique_lock<std::mutex> lock(mutex_);
       wake_.wait(lock, [&] { return generation_ != seen; });
       seen = generation_;
       if (index >= size_) continue;
@@ -80,8 +87,9 @@ class Pool {
   std::condition_variable wake_, done_;
   const Job *job_ = nullptr;
   Barrier *barrier_ = nullptr;
-  int size_ = 0, workers_ = 0, running_ = 0;
-  uint64_t generation_ = 0;
+  int size_ = 0, workers_ = 0;
+  std::atomic<int> running_{0};
+  std::atomic<uint64_t> generation_{0};
 };
 
 struct Borrowed {
