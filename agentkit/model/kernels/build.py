@@ -56,8 +56,8 @@ def sources_digest(sources: Path = SOURCES) -> str:
 
 
 def library_path(folder: Path = HERE) -> Path:
-    """Return where the built library lies."""
-    return folder / "_moe.so"
+    """Return where the built library lies: in no package, for it is no module of Python."""
+    return folder / "lib" / "moe.so"
 
 
 def _compiler() -> str:
@@ -116,6 +116,7 @@ def build(target: Path | None = None, *, extra_flags: tuple[str, ...] = ()) -> P
             else []
         )
         _run([compiler, "-shared", "-pthread", *static, *extra_flags, *objects, "-o", str(linked)])
+        target.parent.mkdir(exist_ok=True)
         beside = target.with_name(f".{target.name}.{os.getpid()}")
         shutil.copyfile(linked, beside)
         beside.chmod(0o755)
