@@ -2,7 +2,19 @@ from __future__ import annotations
 
 import pytest
 
+from agentkit.errors import SandboxError
+from agentkit.sandbox.docker import build_image
+
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def docker_image() -> str:
+    """The id of the docker tier's image, built where it is not there yet."""
+    try:
+        return build_image()
+    except SandboxError as error:
+        pytest.fail(f"these tests need a Docker engine: {error.render()}")

@@ -141,7 +141,8 @@ class _Startup:
             model = await open_model(self.loaded, self.progress)
             self.stack.push_async_callback(model.aclose)
             info = model.info
-            draft.detail = f"{info.model_id} {info.revision}, {info.architecture}, {info.backend}"
+            name = f"{info.model_id} {info.revision}".strip()
+            draft.detail = f"{name}, {info.architecture}, {info.backend}"
         spec = self.loaded.spec
         report = StartupReport(spec.name, self.loaded.sha256, tuple(self.checks), decisions)
         return Rooms(self.log, model, (*sandboxed, *tools.values()), guards, code_guards, report)

@@ -9,10 +9,5 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def directory(tmp_path: Path) -> Path:
     return tmp_path / "log"

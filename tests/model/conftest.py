@@ -81,8 +81,3 @@ def folding() -> PreTrainedTokenizerFast:
 @pytest.fixture(scope="session")
 def unigram() -> PreTrainedTokenizerFast:
     return _unigram()
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"

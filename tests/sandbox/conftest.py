@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from agentkit.errors import SandboxError
 from agentkit.sandbox import Execution, Limits, Sandbox, Tier, open_sandbox
-from agentkit.sandbox.docker import build_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,14 +18,6 @@ BOTH = [
     pytest.param(Tier.DOCKER, id="docker", marks=pytest.mark.docker),
 ]
 SHORT = Limits(timeout_s=1.0)
-
-
-@pytest.fixture(scope="session")
-def docker_image() -> str:
-    try:
-        return build_image()
-    except SandboxError as error:
-        pytest.fail(f"these tests need a Docker engine: {error.render()}")
 
 
 @pytest.fixture(params=BOTH)
@@ -55,7 +45,7 @@ def run_cells() -> Callable[..., list[Execution]]:
         sandbox: Sandbox,
         *codes: str | None,
         limits: Limits = Limits(),
-        **options: Any,  # noqa: ANN401  passed through to run
+        **options: Any,
     ) -> list[Execution]:
         executions = []
         async with sandbox.session(limits) as session:
@@ -69,7 +59,7 @@ def run_cells() -> Callable[..., list[Execution]]:
     def run(
         sandbox: Sandbox,
         *codes: str | None,
-        **options: Any,  # noqa: ANN401  passed through to run
+        **options: Any,
     ) -> list[Execution]:
         return anyio.run(partial(cells, sandbox, *codes, **options))
 

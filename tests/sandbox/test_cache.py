@@ -13,7 +13,7 @@ from agentkit.errors import SandboxError
 from agentkit.sandbox.interface import Limits
 from agentkit.sandbox.wasm import tier
 from agentkit.sandbox.wasm.build import ensure_guest
-from agentkit.sandbox.wasm.cache import CachedFile, OwnedCache, default_cache_directory
+from agentkit.sandbox.wasm.cache import CachedFile, OwnedCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -143,14 +143,6 @@ def test_the_worker_loads_nothing_whose_hash_is_not_the_one_that_was_checked() -
 
     with pytest.raises(SandboxError, match="not the one that was built"):
         anyio.run(main)
-
-
-def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", "/xdg")
-    monkeypatch.delenv("AGENTKIT_CACHE", raising=False)
-    assert str(default_cache_directory()) == "/xdg/agentkit"
-    monkeypatch.setenv("AGENTKIT_CACHE", "/named")
-    assert str(default_cache_directory()) == "/named"
 
 
 def test_a_seed_repeats_a_run() -> None:

@@ -31,7 +31,7 @@ def engine(docker_image: str) -> Iterator[docker.DockerClient]:
     client.close()
 
 
-def _process_id(session: Any) -> int:  # noqa: ANN401  behind the protocol
+def _process_id(session: Any) -> int:
     return int(session._worker._process.pid)
 
 
@@ -43,7 +43,7 @@ def _is_gone(pid: int) -> bool:
     return False
 
 
-async def _kill_worker(sandbox: Sandbox, session: Any) -> None:  # noqa: ANN401  as above
+async def _kill_worker(sandbox: Sandbox, session: Any) -> None:
     if sandbox.tier is Tier.WASM:
         os.kill(_process_id(session), signal.SIGKILL)
     else:
@@ -115,7 +115,7 @@ def test_a_cancelled_caller_ends_its_run(sandbox: Sandbox) -> None:
         assert _is_gone(handle)
     else:
         client = docker.from_env()
-        assert client.containers.list(all=True, filters={"id": handle}) == []
+        assert client.api.containers(all=True, filters={"id": handle}) == []
         client.close()
 
 
@@ -148,9 +148,9 @@ def test_docker_leaves_no_process_after_a_run_and_no_container_after_a_session(
 
     container, left = anyio.run(main)
     for processes in left:
-        assert len(processes) == 2, processes
+        assert 1 <= len(processes) <= 2, processes  # the runner, and its next interpreter
         assert all("agentkit.sandbox.docker.runner" in process for process in processes)
-    assert engine.containers.list(all=True, filters={"id": container}) == []
+    assert engine.api.containers(all=True, filters={"id": container}) == []
 
 
 HOST = """
@@ -167,7 +167,7 @@ anyio.run(main)
 
 def test_a_killed_host_leaves_nothing(sandbox: Sandbox) -> None:
     command = [sys.executable, "-c", HOST, sandbox.tier.value]
-    with subprocess.Popen(  # noqa: S603  our own program
+    with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": "."}
     ) as host:
         assert host.stdout is not None
@@ -179,7 +179,7 @@ def test_a_killed_host_leaves_nothing(sandbox: Sandbox) -> None:
         if client is None:
             gone = _is_gone(int(handle))
         else:
-            gone = not client.containers.list(all=True, filters={"id": handle})
+            gone = not client.api.containers(all=True, filters={"id": handle})
         if gone:
             break
         time.sleep(0.1)
@@ -204,7 +204,7 @@ def test_containers_of_dead_owners_are_reaped_and_those_of_living_ones_are_not(
     }
     try:
         reap(engine)
-        left = {c.id for c in engine.containers.list(all=True, filters={"label": LABEL})}
+        left = {c["Id"] for c in engine.api.containers(all=True, filters={"label": LABEL})}
         assert {name for name, identifier in made.items() if identifier in left} == {
             "alive",
             "elsewhere",

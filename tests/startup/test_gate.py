@@ -74,6 +74,14 @@ def test_every_check_passes_and_is_recorded_with_the_licence_first(tmp_path: Pat
     assert verify(tmp_path / "audit-log").ok
 
 
+@pytest.mark.docker
+def test_an_agent_in_the_docker_tier_starts(tmp_path: Path, docker_image: str) -> None:
+    report, _ = begin(specification(tmp_path, rest="sandbox: {tier: docker}\ntools: {python: {}}"))
+    (sandbox,) = [check for check in report.checks if check.name == "sandbox"]
+    assert sandbox.detail.startswith("docker: CPython")
+    assert "no network" in sandbox.detail
+
+
 def test_an_eu_company_is_refused_llama_4_before_anything_is_fetched(tmp_path: Path) -> None:
     german = DEPLOYMENT.replace("Fjordtall AS", "Beispiel GmbH").replace('"NO"', "DE")
     with pytest.raises(StartupRefused) as refused:

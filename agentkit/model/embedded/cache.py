@@ -14,8 +14,6 @@ import json
 import os
 import shutil
 import stat
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
@@ -26,22 +24,13 @@ from agentkit.model.embedded.wheel import sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
-    from agentkit.model.local.progress import Progress
+    from agentkit.progress import Progress
 
-__all__ = ["default_cache_dir", "ensure_checkpoint", "owner_only"]
+__all__ = ["ensure_checkpoint", "owner_only"]
 
 MANIFEST = "manifest.json"
-
-
-def default_cache_dir() -> Path:
-    """Return ``AGENTKIT_CACHE``, or ``agentkit`` in the platform's cache directory."""
-    if own := os.environ.get("AGENTKIT_CACHE"):
-        return Path(own).expanduser()
-    if xdg := os.environ.get("XDG_CACHE_HOME"):
-        return Path(xdg) / "agentkit"
-    home = Path.home()
-    return home / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "agentkit"
 
 
 def owner_only(directory: Path) -> Path:

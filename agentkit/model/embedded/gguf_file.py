@@ -18,7 +18,7 @@ from transformers import PreTrainedTokenizerFast
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from agentkit.model.local.progress import Progress
+    from agentkit.progress import Progress
 
 __all__ = ["DenseModel", "read_gguf"]
 

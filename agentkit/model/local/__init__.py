@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from agentkit.model.local.chat import LocalModel
     from agentkit.model.local.loading import load_local
-    from agentkit.model.local.progress import Progress
+    from agentkit.progress import Progress
 
 __all__ = ["LocalModel", "Progress", "load_local"]
 

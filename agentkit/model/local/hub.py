@@ -19,7 +19,7 @@ from agentkit.errors import ModelError
 from agentkit.model.local.quiet import quiet_transformers
 
 if TYPE_CHECKING:
-    from agentkit.model.local.progress import Progress
+    from agentkit.progress import Progress
 
 __all__ = ["fetch_snapshot"]
 

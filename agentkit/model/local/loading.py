@@ -23,17 +23,17 @@ from agentkit.model.local.checkpoint import inspect_checkpoint
 from agentkit.model.local.fused import fuse_experts
 from agentkit.model.local.generation import Runtime
 from agentkit.model.local.hub import fetch_snapshot
-from agentkit.model.local.progress import silent
 from agentkit.model.local.quiet import quiet_transformers
 from agentkit.model.local.routing import route_experts
 from agentkit.model.protocol import ModelInfo
+from agentkit.progress import silent
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from agentkit.model.formats import PromptFormat
     from agentkit.model.local.checkpoint import CheckpointFiles
-    from agentkit.model.local.progress import Progress
+    from agentkit.progress import Progress
 
 __all__ = ["DtypeName", "load_checkpoint", "load_local"]
 
@@ -93,8 +93,12 @@ def load_checkpoint(
     dtype: DtypeName = "auto",
     progress: Progress = silent,
     context_tokens: int | None = None,
+    prompt_format: PromptFormat | None = None,
 ) -> LocalModel:
-    """Return the model in ``directory`` under a name and revision of the caller's."""
+    """Return the model in ``directory`` under a name and revision of the caller's.
+
+    ``prompt_format``: by default what the tokenizer's special tokens tell.
+    """
     files = inspect_checkpoint(directory)
     architecture = _TEXT_PART_OF.get(files.architecture, files.architecture)
     if architecture not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values():
@@ -108,7 +112,7 @@ def load_checkpoint(
     progress("load", 0, 1)
     with quiet_transformers():
         tokenizer = _load_tokenizer(directory)
-        prompt_format = _choose_format(tokenizer, directory)
+        prompt_format = prompt_format or _choose_format(tokenizer, directory)
         model = _load_weights(files, architecture, dtype)
     if len(tokenizer) > model.get_input_embeddings().num_embeddings:
         raise ModelError(

@@ -18,7 +18,7 @@ import tarfile
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import docker
 import docker.errors
@@ -26,15 +26,13 @@ import requests.exceptions
 import structlog
 
 from agentkit.errors import SandboxError
+from agentkit.progress import silent
 from agentkit.sandbox.docker.engine import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from agentkit.progress import Progress
 
-__all__ = ["Progress", "build_image", "find_image", "image_tag"]
-
-Progress: TypeAlias = "Callable[[str, int, int], None]"
-"""Called with a stage, how many of its steps are done, and how many there are."""
+__all__ = ["build_image", "find_image", "image_tag"]
 
 REGISTRY_BASE = "python:3.13-slim"
 _ROOM = Path(__file__).parent.parent
@@ -75,7 +73,7 @@ def find_image(client: docker.DockerClient) -> str:
 
 
 def build_image(
-    progress: Progress = lambda _stage, _done, _total: None,
+    progress: Progress = silent,
     *,
     base: str | None = None,
     url: str | None = None,

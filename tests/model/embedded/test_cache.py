@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agentkit.errors import ModelError
-from agentkit.model.embedded.cache import default_cache_dir, ensure_checkpoint, owner_only
-from agentkit.model.local.progress import silent
+from agentkit.model.embedded.cache import ensure_checkpoint, owner_only
+from agentkit.progress import silent
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,7 +104,7 @@ KILLED_BUILDER = """
     import os, signal, sys
     from pathlib import Path
     from agentkit.model.embedded.cache import ensure_checkpoint
-    from agentkit.model.local.progress import silent
+    from agentkit.progress import silent
 
     def build(directory):
         (directory / "config.json").write_text("{}")
@@ -117,7 +117,7 @@ KILLED_BUILDER = """
 def test_a_builder_killed_half_way_is_followed_by_a_whole_build(checkpoint: Path) -> None:
     script = textwrap.dedent(KILLED_BUILDER)
     command = [sys.executable, "-c", script, str(checkpoint)]
-    ended = subprocess.run(command, timeout=60, check=False)  # noqa: S603  # our own script
+    ended = subprocess.run(command, timeout=60, check=False)  # our own script
     assert ended.returncode == -9
     assert not checkpoint.exists()
     assert list(checkpoint.parent.glob(".model.building-*"))
@@ -130,7 +130,7 @@ SLOW_BUILDER = """
     import sys, time
     from pathlib import Path
     from agentkit.model.embedded.cache import ensure_checkpoint
-    from agentkit.model.local.progress import silent
+    from agentkit.progress import silent
 
     def build(directory):
         (directory / "config.json").write_text("{}")
@@ -144,7 +144,7 @@ SLOW_BUILDER = """
 def test_of_builders_at_the_same_time_one_builds(checkpoint: Path) -> None:
     command = [sys.executable, "-c", textwrap.dedent(SLOW_BUILDER), str(checkpoint)]
     running = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603  # our own script
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # our own script
         for _ in range(3)
     ]
     said = [process.communicate(timeout=60)[0] for process in running]
@@ -170,15 +170,3 @@ def test_a_cache_in_place_of_a_file_is_refused(tmp_path: Path) -> None:
 
 def test_a_new_cache_is_the_owners_alone(tmp_path: Path) -> None:
     assert owner_only(tmp_path / "new").stat().st_mode & 0o777 == 0o700
-
-
-def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("AGENTKIT_CACHE", str(tmp_path / "own"))
-    assert default_cache_dir() == tmp_path / "own"
-    monkeypatch.delenv("AGENTKIT_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert default_cache_dir() == tmp_path / "xdg" / "agentkit"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert default_cache_dir().is_relative_to(tmp_path)
-    assert default_cache_dir().name == "agentkit"

@@ -14,8 +14,8 @@ from agentkit.messages import FunctionDeclaration, Message, ToolCallPart, ToolRe
 from agentkit.model.embedded import EMBEDDED_MODEL_ID, load_embedded
 from agentkit.model.embedded.gguf_file import DenseModel, read_gguf
 from agentkit.model.embedded.wheel import extract_gguf, find_wheel
-from agentkit.model.local.progress import silent
 from agentkit.model.protocol import FinishDelta, TextDelta, ToolCallDelta
+from agentkit.progress import silent
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ import pytest
 from agentkit.errors import ModelError, WeightsMismatch
 from agentkit.model.embedded import load_embedded
 from agentkit.model.embedded.wheel import WHEEL, WHEEL_SHA256, find_wheel
-from agentkit.model.local.progress import silent
+from agentkit.progress import silent
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -221,6 +221,7 @@ def test_a_hub_id_needs_a_revision() -> None:
 def test_no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A closed loopback port stands for the hub: the connection is refused for real."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _seconds: None)
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
     error = _refused("some-org/some-model", revision="0" * 40)
     assert "cannot be reached" in error.message

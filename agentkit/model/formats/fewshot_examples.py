@@ -15,18 +15,18 @@ __all__ = ["ANSWER_EXAMPLES", "CODE_EXAMPLES", "schema_examples"]
 
 CODE_EXAMPLES: Final = (
     ("What is (6 + 2) * 7?", "print((6 + 2) * 7)"),
-    ("What is 25 % of 80?", "print(25 / 100 * 80)"),
+    ("What is 90 / 4?", "print(90 / 4)"),
     (
         "What is the mean of 10, 30 and 50?",
         "numbers = [10, 30, 50]\nprint(sum(numbers) / len(numbers))",
     ),
     ("Put 3, 1 and 2 in order.", "print(sorted([3, 1, 2]))"),
     (
-        "How many days lie between 2020-05-01 and 2020-06-20?",
+        "How many days from 2020-05-01 to 2020-06-20?",
         "from datetime import date\nprint(date(2020, 6, 20) - date(2020, 5, 1))",
     ),
     ("How many a are in 'banana'?", "print('banana'.count('a'))"),
-    ("Write 'Anna' backwards.", "print('Anna'[::-1])"),
+    ("Spell 'Anna' backwards.", "print('Anna'[::-1])"),
 )
 """Question and code."""
 

@@ -1,0 +1,90 @@
+"""All commands, in groups, and the options that stand before them."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from agentkit import __version__
+from agentkit.cli.audit_show import show
+from agentkit.cli.audit_tail import tail
+from agentkit.cli.audit_verify import verify
+from agentkit.cli.chat import chat
+from agentkit.cli.demo import demo
+from agentkit.cli.doctor import doctor
+from agentkit.cli.failures import Commands
+from agentkit.cli.init import init
+from agentkit.cli.licence import licence
+from agentkit.cli.logs import LogLevel, configure_logs
+from agentkit.cli.run import run
+from agentkit.cli.sandbox import build, check
+from agentkit.cli.schema import schema
+from agentkit.cli.validate import validate
+
+__all__ = ["app", "main"]
+
+_BEGIN, _WORK, _PROVE = "Begin", "Work", "Prove"
+
+app = typer.Typer(
+    name="agentkit",
+    cls=Commands,
+    help="Tool-using assistants with a gate, a sandbox and an audit log.",
+    epilog="Begin with: agentkit demo",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+_audit = typer.Typer(no_args_is_help=True, help="Verify and read an audit log.")
+_sandbox = typer.Typer(no_args_is_help=True, help="Build and try the walls around code.")
+
+app.command(rich_help_panel=_BEGIN, epilog="Example: agentkit demo")(demo)
+app.command(rich_help_panel=_BEGIN, epilog="Example: agentkit doctor")(doctor)
+app.command(rich_help_panel=_BEGIN, epilog="Example: agentkit init my-agent --template analyst")(
+    init
+)
+app.command(rich_help_panel=_BEGIN, epilog="Example: agentkit schema -o agent.schema.json")(schema)
+app.command(rich_help_panel=_WORK, epilog="Example: agentkit validate agent.yaml")(validate)
+app.command(rich_help_panel=_WORK, epilog="Example: agentkit run agent.yaml 'What is 6 * 7?'")(run)
+app.command(rich_help_panel=_WORK, epilog="Example: agentkit chat agent.yaml")(chat)
+app.add_typer(_sandbox, name="sandbox", rich_help_panel=_WORK)
+app.command(rich_help_panel=_PROVE, epilog="Example: agentkit licence agent.yaml")(licence)
+app.add_typer(_audit, name="audit", rich_help_panel=_PROVE)
+
+_sandbox.command(epilog="Example: agentkit sandbox build")(build)
+_sandbox.command(epilog="Example: agentkit sandbox check wasm")(check)
+_audit.command(epilog="Example: agentkit audit verify agent.yaml --checkpoint note.txt")(verify)
+_audit.command(epilog="Example: agentkit audit tail agent.yaml -n 50")(tail)
+_audit.command(epilog="Example: agentkit audit show agent.yaml --call 1.1.1")(show)
+
+
+def main() -> None:
+    """Run the command line; leaves by ``SystemExit`` with the codes of docs/cli.md."""
+    for stream in (sys.stdout, sys.stderr):
+        # What a terminal's encoding lacks is written out, not a reason to fail.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    app(prog_name="agentkit")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"agentkit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _prepare(
+    log_level: Annotated[
+        LogLevel, typer.Option("--log-level", help="From which severity on to log, to stderr.")
+    ] = LogLevel.WARNING,
+    log_json: Annotated[bool, typer.Option("--log-json", help="Log as JSON lines.")] = False,
+    debug: Annotated[  # read by Commands.invoke
+        bool, typer.Option("--debug", envvar="AGENTKIT_DEBUG", help="Show tracebacks.")
+    ] = False,
+    version: Annotated[  # noqa: ARG001 - its callback does the work
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    configure_logs(log_level, as_json=log_json, debug=debug)

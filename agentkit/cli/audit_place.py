@@ -1,0 +1,29 @@
+"""From what the user named, a log's folder or an agent.yaml, to the log's folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agentkit.errors import AuditError
+from agentkit.spec import load_spec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["find_log"]
+
+
+def find_log(named: Path) -> Path:
+    """Return the folder of the log. Raises ``AuditError`` or ``SpecError``."""
+    if named.is_file():
+        loaded = load_spec(named)
+        folder = loaded.resolve(loaded.spec.audit.path)
+    else:
+        folder = named
+    if not folder.is_dir():
+        raise AuditError(
+            "there is no audit log here",
+            cure="name the folder of a log, or the agent.yaml that wrote one",
+            place=str(folder),
+        )
+    return folder

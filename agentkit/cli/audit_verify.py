@@ -1,0 +1,98 @@
+"""``agentkit audit verify``: compute everything in a log again, and say whether it holds."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from agentkit.audit import VerificationReport
+from agentkit.audit import verify as verify_log
+from agentkit.cli.audit_place import find_log
+from agentkit.cli.options import AsJson, LogOrSpec
+from agentkit.cli.screen import Screen, state_style
+from agentkit.errors import AuditDamaged, AuditError
+
+__all__ = ["show_report", "verify"]
+
+
+def verify(
+    path: LogOrSpec,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option("--checkpoint", metavar="FILE", help="A signed checkpoint kept elsewhere."),
+    ] = None,
+    key: Annotated[
+        str,
+        typer.Option(
+            "--key", metavar="LINE", help="The log's public key, or a file that holds it."
+        ),
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Verify a log: hashes, order, signatures, checkpoints, and what was left unfinished."""
+    screen = Screen.here()
+    note = None if checkpoint is None else _read(checkpoint)
+    public_key = None
+    if key:
+        public_key = _read(Path(key)).strip() if Path(key).is_file() else key
+    report = verify_log(find_log(path), public_key=public_key, checkpoint=note)
+    if as_json:
+        screen.emit(report.as_dict())
+    else:
+        show_report(screen, report)
+    if not report.ok:
+        raise typer.Exit(AuditDamaged.exit_code)
+
+
+def show_report(screen: Screen, report: VerificationReport) -> None:
+    """Show what a verification found."""
+    screen.title("Audit log")
+    word = "verified" if report.ok else "damaged"
+    screen.row("result", Text(word, style=state_style("verified" if report.ok else "error")))
+    screen.row("path", report.path)
+    screen.row("log", report.log or "unknown")
+    pinned = "as given" if report.key_pinned else "the log's own; give --key to pin it"
+    screen.row("key", f"{report.key} ({pinned})" if report.key else "none")
+    screen.row("records", f"{report.events} in {report.segments} segments")
+    if report.events:
+        screen.row("time", f"{report.first_time} to {report.last_time}")
+    if report.clock_steps_back:
+        screen.row("clock", f"stepped back {report.clock_steps_back} times")
+    screen.row("signed", f"{report.signed_events} records under {report.checkpoints} checkpoints")
+    held = report.commitments
+    screen.row("content", f"{held.opened} fit, {held.erased} erased, {held.withheld} not here")
+    if report.recoveries:
+        indices = ", ".join(map(str, report.recoveries))
+        screen.row("recovered", f"after a crash, at record {indices}")
+    if report.torn_bytes:
+        screen.row("torn", f"{report.torn_bytes} bytes at the end, by a crash or a writer at work")
+    for intent in report.unanswered_intents:
+        tool = intent.body.get("tool", "?")
+        line = f"record {intent.index}: call {intent.call_id} of {tool} may have run; no outcome"
+        screen.row("open", Text(line, style="yellow"))
+    if report.problems:
+        screen.table(
+            "record",
+            "segment",
+            "byte",
+            "what is wrong",
+            rows=(
+                (*map(_number, (problem.index, problem.segment, problem.offset)), problem.what)
+                for problem in report.problems
+            ),
+        )
+
+
+def _number(number: int) -> str:
+    return str(number) if number >= 0 else "-"
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise AuditError(
+            f"cannot be read: {why}", cure="name the file as it was handed out", place=str(path)
+        ) from error

@@ -1,0 +1,25 @@
+"""Arguments and options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+__all__ = ["ApproverName", "AsJson", "LogOrSpec", "SpecFile"]
+
+SpecFile: TypeAlias = Annotated[Path, typer.Argument(help="The agent.yaml.", metavar="FILE")]
+
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+ApproverName: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--approver",
+        metavar="NAME",
+        help="Whose answers are recorded at approvals; by default the user of the system.",
+    ),
+]
+
+LogOrSpec: TypeAlias = Annotated[
+    Path, typer.Argument(help="Folder of an audit log, or an agent.yaml.", metavar="PATH")
+]

@@ -1,0 +1,28 @@
+"""``agentkit run``: start an agent, ask it one thing, show the way to the answer."""
+
+from typing import Annotated
+
+import anyio
+import typer
+
+from agentkit.cli.approver import TerminalApprover, os_user
+from agentkit.cli.message import read_message
+from agentkit.cli.one_turn import ask, ask_as_json
+from agentkit.cli.options import ApproverName, AsJson, SpecFile
+from agentkit.cli.screen import Screen
+
+__all__ = ["run"]
+
+
+def run(
+    spec: SpecFile,
+    message: Annotated[
+        str, typer.Argument(metavar="MESSAGE", help="What to ask, or - to read it from stdin.")
+    ],
+    as_json: AsJson = False,
+    approver: ApproverName = "",
+) -> None:
+    """Ask an agent one thing; show startup, each step with its decision, and the answer."""
+    text = read_message(message)
+    person = TerminalApprover(approver or os_user())
+    anyio.run(ask_as_json if as_json else ask, Screen.here(), spec, text, person)

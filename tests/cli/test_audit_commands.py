@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agentkit.audit import AuditEvent, AuditLog, EventKind, erase, verify
+from agentkit.errors import AuditDamaged, AuditError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from typer.testing import Result
+
+CALL = "1.1.1"
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """A log of one call that went all the way, and one that has no outcome."""
+    path = tmp_path / "log"
+    with_text = {"arguments": '{"to": "[red]x\u202e\\u001b[31m"}'}
+    outcome = {"text": "paid \x1b[2J"}
+    events = [
+        (EventKind.TURN_STARTED, "", {}, {"text": "Pay the rent"}),
+        (
+            EventKind.DECISION,
+            CALL,
+            {"tool": "pay", "outcome": "ask", "rule": "approval"},
+            with_text,
+        ),
+        (EventKind.APPROVAL, CALL, {"subject": "pay", "approved": True, "approver": "Kari"}, {}),
+        (EventKind.INTENT, CALL, {"tool": "pay", "effect": "external"}, with_text),
+        (EventKind.OUTCOME, CALL, {"tool": "pay", "status": "ok"}, outcome),
+        (EventKind.GUARD, CALL, {"boundary": "tool_result", "action": "allow"}, {}),
+        (EventKind.INTENT, "1.2.1", {"tool": "pay", "effect": "external"}, {}),
+    ]
+    opened = AuditLog.open(path)
+    for kind, call_id, body, sensitive in events:
+        opened.append(AuditEvent(kind, "run-1", 1, call_id, body, sensitive))
+    opened.close()
+    return path
+
+
+def test_a_whole_log_is_verified(cli: Callable[..., Result], log: Path) -> None:
+    result = cli("audit", "verify", log)
+    assert result.exit_code == 0
+    assert "result     verified" in result.stdout
+    assert "call 1.2.1 of pay may have run; no outcome" in result.stdout
+    found = json.loads(cli("audit", "verify", log, "--json").stdout)
+    assert found["ok"] is True
+    assert len(found["unanswered_intents"]) == 1
+
+
+def test_damage_is_told_and_leaves_with_its_code(cli: Callable[..., Result], log: Path) -> None:
+    segment = max(log.glob("*.log"), default=None) or max(
+        path for path in log.iterdir() if path.is_file() and path.stat().st_size > 1000
+    )
+    data = bytearray(segment.read_bytes())
+    data[len(data) // 2] ^= 1
+    segment.write_bytes(data)
+    result = cli("audit", "verify", log)
+    assert result.exit_code == AuditDamaged.exit_code
+    assert "result     damaged" in result.stdout
+    assert "what is wrong" in result.stdout
+    assert json.loads(cli("audit", "verify", log, "--json").stdout)["ok"] is False
+
+
+def test_a_checkpoint_and_a_key_kept_elsewhere_pin_the_log(
+    cli: Callable[..., Result], log: Path, tmp_path: Path
+) -> None:
+    note = tmp_path / "note"
+    key = tmp_path / "key"
+    opened = AuditLog.open(log)
+    key.write_text(opened.public_key + "\n")
+    note.write_text(opened.checkpoint())
+    opened.close()
+    pinned = cli("audit", "verify", log, "--checkpoint", note, "--key", key)
+    assert pinned.exit_code == 0, pinned.output
+    assert "as given" in pinned.stdout
+    AuditLog.open(tmp_path / "other").close()
+    other = cli("audit", "verify", tmp_path / "other", "--checkpoint", note)
+    assert other.exit_code == AuditDamaged.exit_code
+    wrong = cli("audit", "verify", log, "--key", "nonsense")
+    assert wrong.exit_code == AuditDamaged.exit_code
+    absent = cli("audit", "verify", log, "--checkpoint", tmp_path / "absent")
+    assert absent.exit_code == AuditError.exit_code
+
+
+def test_the_tail_is_a_table_of_cleaned_lines(cli: Callable[..., Result], log: Path) -> None:
+    shown = cli("audit", "tail", log, "-n", "3").stdout
+    assert "\x1b" not in shown
+    rows = [line.split() for line in shown.splitlines() if "run-1" in line]
+    assert [row[0] for row in rows] == ["4", "5", "6"]
+    found = json.loads(cli("audit", "tail", log, "--json").stdout)
+    assert [entry["index"] for entry in found] == list(range(len(found)))
+
+
+def test_a_calls_chain_is_shown_whole_and_in_order(cli: Callable[..., Result], log: Path) -> None:
+    shown = cli("audit", "show", log, "--call", CALL).stdout
+    chain = ("decision", "approval", "intent", "outcome", "guard")
+    places = [shown.index(f"\n  {kind:<10} ") for kind in chain]
+    assert places == sorted(places)
+    assert "pay: approved by Kari" in shown
+    assert "[red]x" in shown
+    assert "\x1b" not in shown
+    assert "\u202e" not in shown
+    assert "1.2.1" not in shown
+    by_run = cli("audit", "show", log, "--run", "run").stdout
+    assert "Pay the rent" in by_run
+    assert "1.2.1" in by_run
+    assert "about to run" in cli("audit", "show", log, "--index", "3").stdout
+
+
+def test_what_was_erased_is_named_and_the_log_still_verifies(
+    cli: Callable[..., Result], log: Path
+) -> None:
+    opened = AuditLog.open(log)
+    erase(opened, reason="request 7", call_id=CALL)
+    opened.close()
+    shown = cli("audit", "show", log, "--call", CALL).stdout
+    assert "arguments: erased, or kept elsewhere" in shown
+    assert "[red]x" not in shown
+    assert verify(log).ok
+    assert "3 erased" in cli("audit", "verify", log).stdout
+
+
+def test_nothing_to_show_is_an_error(cli: Callable[..., Result], log: Path, tmp_path: Path) -> None:
+    assert cli("audit", "show", log).exit_code == 2
+    assert cli("audit", "show", log, "--call", "9.9.9").exit_code == AuditError.exit_code
+    for command in ("verify", "tail"):
+        result = cli("audit", command, tmp_path / "none")
+        assert result.exit_code == AuditError.exit_code
+        assert "there is no audit log here" in result.stderr
