@@ -20,6 +20,7 @@ from agentkit.model.formats.chatml import ChatmlFormat
 from agentkit.model.formats.llama4 import Llama4Format
 from agentkit.model.local.chat import LocalModel
 from agentkit.model.local.checkpoint import inspect_checkpoint
+from agentkit.model.local.fused import fuse_experts
 from agentkit.model.local.generation import Runtime
 from agentkit.model.local.hub import fetch_snapshot
 from agentkit.model.local.quiet import quiet_transformers
@@ -120,7 +121,9 @@ def load_checkpoint(
             place=str(directory),
         )
     routed = route_experts(model)
+    fused = fuse_experts(model)
     experts = "routed experts" if routed else "layers as in transformers"
+    experts = "fused experts" if fused else experts
     info = ModelInfo(
         model_id=model_id,
         revision=revision,

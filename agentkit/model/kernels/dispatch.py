@@ -1,0 +1,267 @@
+"""The compiled library: found, checked, loaded once, and called through ctypes.
+
+Loading is lazy and never an error: a machine without a compiler, or a checkout whose library is
+older than its sources, runs the torch reference and the log says so once.
+
+``AGENTKIT_KERNELS=off`` leaves the library alone; ``AGENTKIT_KERNEL_LEVEL`` picks an instruction
+set (``amx``, ``avx512_bf16``, ``avx512``, ``avx2``, ``portable``) instead of the CPU's best.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+from typing import TYPE_CHECKING
+
+import structlog
+import torch
+
+from agentkit.errors import ModelError
+
+from .build import library_path, sources_digest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .layer import PackedExperts
+
+__all__ = ["KernelLibrary", "LibraryUnusable", "NativeLayer", "library", "open_library"]
+
+_ABI = 1
+_ACTIVATIONS = {torch.float32: 0, torch.bfloat16: 1}
+_TEAM_SYMBOLS = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")
+
+
+class LibraryUnusable(Exception):
+    """The compiled library is absent or not the one these sources describe."""
+
+
+class NativeLayer(ctypes.Structure):
+    """``agentkit_moe_layer`` of ``src/moe.h``."""
+
+    _fields_ = (
+        ("hidden", ctypes.c_int32),
+        ("intermediate", ctypes.c_int32),
+        ("padded_hidden", ctypes.c_int32),
+        ("padded_intermediate", ctypes.c_int32),
+        ("experts", ctypes.c_int32),
+        ("shared", ctypes.c_int32),
+        ("top_k", ctypes.c_int32),
+        ("weights", ctypes.c_int32),
+        ("group", ctypes.c_int32),
+        ("activations", ctypes.c_int32),
+        ("gate", ctypes.c_int32),
+        ("weighting", ctypes.c_int32),
+        ("gate_alpha", ctypes.c_float),
+        ("gate_limit", ctypes.c_float),
+        ("gate_up", ctypes.c_void_p),
+        ("down", ctypes.c_void_p),
+        ("gate_up_scales", ctypes.c_void_p),
+        ("down_scales", ctypes.c_void_p),
+        ("gate_up_bias", ctypes.c_void_p),
+        ("down_bias", ctypes.c_void_p),
+        ("router", ctypes.c_void_p),
+    )
+
+
+class KernelLibrary:
+    """One loaded library. Calls release the interpreter's lock and are serialised inside."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._c = ctypes.CDLL(str(path))
+        except OSError as error:
+            raise LibraryUnusable(f"{path.name} cannot be loaded: {error}") from error
+        self._declare()
+        if self._c.agentkit_moe_abi() != _ABI:
+            raise LibraryUnusable(f"{path.name} has another interface version")
+        built_from = str(self._c.agentkit_moe_sources().decode())
+        if built_from != sources_digest():
+            raise LibraryUnusable(f"{path.name} was built from other sources")
+        self._threads = 0
+        self.team = "own"
+        self.borrow_torch_team()
+
+    def _declare(self) -> None:
+        pointer, size = ctypes.c_void_p, ctypes.c_int64
+        layer = ctypes.POINTER(NativeLayer)
+        signatures: dict[str, tuple[type | None, list[type]]] = {
+            "agentkit_moe_abi": (ctypes.c_int32, []),
+            "agentkit_moe_sources": (ctypes.c_char_p, []),
+            "agentkit_moe_best_level": (ctypes.c_char_p, []),
+            "agentkit_moe_level": (ctypes.c_char_p, []),
+            "agentkit_moe_use_level": (ctypes.c_int32, [ctypes.c_char_p]),
+            "agentkit_moe_use_threads": (None, [ctypes.c_int32]),
+            "agentkit_moe_borrow_team": (None, [pointer, pointer, pointer]),
+            "agentkit_moe_run": (ctypes.c_int32, [layer, pointer, size, pointer, pointer, pointer]),
+            "agentkit_moe_route_and_run": (
+                ctypes.c_int32,
+                [layer, pointer, size, pointer, pointer],
+            ),
+            "agentkit_moe_read": (ctypes.c_uint64, [pointer, size]),
+        }
+        for name, (result, arguments) in signatures.items():
+            try:
+                function = getattr(self._c, name)
+            except AttributeError as error:
+                raise LibraryUnusable(f"the library has no {name}") from error
+            function.restype = result
+            function.argtypes = arguments
+
+    def borrow_torch_team(self) -> None:
+        """Work on torch's OpenMP threads where they can be had, else stay with own ones."""
+        try:
+            process = ctypes.CDLL(None)
+            symbols = [
+                ctypes.cast(getattr(process, name), ctypes.c_void_p) for name in _TEAM_SYMBOLS
+            ]
+        except (AttributeError, OSError):
+            return
+        self._c.agentkit_moe_borrow_team(*symbols)
+        self.team = "torch's OpenMP"
+
+    def use_own_team(self) -> None:
+        """Work on the library's own threads, parked between calls."""
+        self._c.agentkit_moe_borrow_team(None, None, None)
+        self.team = "own"
+
+    @property
+    def best_level(self) -> str:
+        """The best instruction set of this CPU."""
+        return str(self._c.agentkit_moe_best_level().decode())
+
+    @property
+    def level(self) -> str:
+        """The instruction set in use."""
+        return str(self._c.agentkit_moe_level().decode())
+
+    def use_level(self, name: str) -> bool:
+        """Use another instruction set; False, and no change, if this CPU lacks it."""
+        return bool(self._c.agentkit_moe_use_level(name.encode()))
+
+    def read(self, data: torch.Tensor) -> int:
+        """Read all bytes of ``data`` once with all threads: a probe of the memory bandwidth."""
+        self._follow_torch_threads()
+        return int(self._c.agentkit_moe_read(data.data_ptr(), data.nbytes))
+
+    def run(
+        self, x: torch.Tensor, ids: torch.Tensor, scores: torch.Tensor, packed: PackedExperts
+    ) -> torch.Tensor:
+        """Do what ``reference_experts`` does; all tensors contiguous on the CPU."""
+        _check_size("x", x, (len(x), packed.shape.hidden))
+        _check_size("ids", ids, (len(x), packed.shape.top_k))
+        _check_size("scores", scores, (len(x), packed.shape.top_k))
+        self._follow_torch_threads()
+        out = torch.empty_like(x)
+        status = self._c.agentkit_moe_run(
+            _native(packed, x.dtype),
+            x.data_ptr(),
+            len(x),
+            ids.data_ptr(),
+            scores.data_ptr(),
+            out.data_ptr(),
+        )
+        _check(status)
+        return out
+
+    def run_routed(
+        self, x: torch.Tensor, packed: PackedExperts
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Do what ``reference_routed`` does; ``x`` contiguous on the CPU."""
+        _check_size("x", x, (len(x), packed.shape.hidden))
+        self._follow_torch_threads()
+        out = torch.empty_like(x)
+        logits = torch.empty(len(x), packed.shape.experts)
+        status = self._c.agentkit_moe_route_and_run(
+            _native(packed, x.dtype), x.data_ptr(), len(x), logits.data_ptr(), out.data_ptr()
+        )
+        _check(status)
+        return out, logits
+
+    def _follow_torch_threads(self) -> None:
+        threads = torch.get_num_threads()
+        if threads != self._threads:
+            self._c.agentkit_moe_use_threads(threads)
+            self._threads = threads
+
+
+def _check_size(name: str, tensor: torch.Tensor, size: tuple[int, int]) -> None:
+    """Keep C++ from reading past a tensor's end."""
+    if tuple(tensor.shape) != size:
+        raise ModelError(
+            f"{name} is {list(tensor.shape)}, the packed layer wants {list(size)}",
+            cure="pass tokens of the layer's hidden size, and top_k experts for each",
+        )
+
+
+def _check(status: int) -> None:
+    if status:
+        reason = {1: "the layer is not one it can run", 2: "there is no memory left"}
+        raise ModelError(
+            f"the expert kernel refused: {reason.get(status, status)}",
+            cure="pack the weights again, or run fewer tokens at once",
+        )
+
+
+def _native(packed: PackedExperts, activations: torch.dtype) -> object:
+    """Return the C struct of ``packed``, made once for each dtype of the activations."""
+    known = packed._native.get(activations)  # noqa: SLF001 - the struct's cache is meant for here
+    if known is None:
+        shape = packed.shape
+        known = ctypes.byref(
+            NativeLayer(
+                shape.hidden,
+                shape.intermediate,
+                shape.padded_hidden,
+                shape.padded_intermediate,
+                shape.experts,
+                int(shape.shared),
+                shape.top_k,
+                shape.weights.value,
+                shape.group,
+                _ACTIVATIONS[activations],
+                shape.gate.value,
+                shape.weighting.value,
+                shape.gate_alpha,
+                shape.gate_limit,
+                *(None if tensor is None else tensor.data_ptr() for tensor in packed.tensors),
+            )
+        )
+        packed._native[activations] = known  # noqa: SLF001 - as above
+    return known
+
+
+def open_library(path: Path | None = None) -> KernelLibrary:
+    """Load the library; raises ``LibraryUnusable`` with the reason in one line."""
+    path = path or library_path()
+    if os.environ.get("AGENTKIT_KERNELS") == "off":
+        raise LibraryUnusable("switched off by AGENTKIT_KERNELS=off")
+    if not path.exists():
+        raise LibraryUnusable("not built")
+    opened = KernelLibrary(path)
+    wanted = os.environ.get("AGENTKIT_KERNEL_LEVEL")
+    if wanted and not opened.use_level(wanted):
+        raise ModelError(
+            f"AGENTKIT_KERNEL_LEVEL={wanted}: this CPU or this build has no such level",
+            cure=f"unset it, or use {opened.best_level}",
+        )
+    return opened
+
+
+@functools.cache
+def library() -> KernelLibrary | None:
+    """Return the library, or None where it is unusable; the reason is logged once."""
+    log = structlog.get_logger()
+    try:
+        opened = open_library()
+    except LibraryUnusable as reason:
+        log.warning(
+            "expert_kernel_absent",
+            reason=str(reason),
+            effect="experts run in plain torch: correct, and slower",
+            cure="python -m agentkit.model.kernels",
+        )
+        return None
+    log.debug("expert_kernel", instructions=opened.level, threads=opened.team)
+    return opened

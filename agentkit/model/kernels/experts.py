@@ -1,0 +1,147 @@
+"""The kernel under every model family that uses transformers' experts interface.
+
+``use_fused_experts(model)`` packs the experts of each layer and switches the model to the
+implementation ``agentkit``. A layer the kernel does not know (another activation, no gate, a norm
+after the experts) keeps its weights and runs as before.
+
+    qwen3_moe, olmoe, mixtral, granitemoe, glm4_moe, deepseek_v3: SwiGLU, [experts, out, in]
+    gpt_oss: clamped SwiGLU with biases, [experts, in, out], gate and up interleaved
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS, grouped_mm_experts_forward
+
+from agentkit.errors import ModelError
+
+from .layer import Gate, MoeShape, PackedExperts, Weights
+from .ops import experts_forward
+from .packing import ExpertWeights, pack_experts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["IMPLEMENTATION", "use_fused_experts"]
+
+IMPLEMENTATION = "agentkit"
+"""The name under which transformers knows the kernel."""
+
+_PACKED = "agentkit_packed"
+_FORMATS = {torch.float32: Weights.FLOAT32, torch.bfloat16: Weights.BFLOAT16}
+
+
+def use_fused_experts(
+    model: nn.Module, *, weights: Weights | None = None, group: int = 32, release: bool = True
+) -> int:
+    """Run the experts of ``model`` (a transformers model) on the kernel; return how many layers.
+
+    ``weights``: their format, by default the model's own (fp32 or bf16); ``group``: inputs per
+    scale of int8 and int4. ``release`` frees the model's own copy of each packed layer, after which
+    the model can neither be saved nor trained nor moved. Zero layers leave the model unchanged.
+    """
+    ALL_EXPERTS_FUNCTIONS.register(IMPLEMENTATION, _forward)
+    layers = [module for module in model.modules() if _fits(module)]
+    for module in layers:
+        packed = _pack(module, weights, group)
+        # Not a buffer: it is no part of the state a model saves.
+        object.__setattr__(module, _PACKED, packed)
+        if release:
+            _release(module)
+    if layers:
+        switch = getattr(model, "set_experts_implementation", None)
+        if switch is None:
+            raise ModelError(
+                f"{type(model).__name__} has no experts interface",
+                cure="pass a transformers model (PreTrainedModel) of version 5 or newer",
+            )
+        switch(IMPLEMENTATION)
+    return len(layers)
+
+
+def _forward(
+    module: nn.Module, hidden: torch.Tensor, ids: torch.Tensor, scores: torch.Tensor
+) -> torch.Tensor:
+    """Serve the interface; ``hidden``: [tokens, hidden], ``ids``, ``scores``: [tokens, top_k]."""
+    packed = getattr(module, _PACKED, None)
+    if packed is None:
+        out: torch.Tensor = grouped_mm_experts_forward(module, hidden, ids, scores)
+        return out
+    return experts_forward(hidden, ids, scores, packed)
+
+
+def _is_clamped(module: nn.Module) -> bool:
+    return hasattr(module, "alpha") and hasattr(module, "limit")
+
+
+def _fits(module: nn.Module) -> bool:
+    """Whether the kernel computes what this module computes."""
+    weight = getattr(module, "gate_up_proj", None)
+    if not hasattr(module, "is_concatenated") or not isinstance(weight, nn.Parameter):
+        return False
+    if not module.has_gate or module.has_post_expert_norm or weight.device.type != "cpu":
+        return False
+    if _is_clamped(module):
+        return True
+    plain = type(module)._apply_gate.__name__ == "_default_apply_gate"  # type: ignore[attr-defined]  # noqa: SLF001 - transformers' own mark of a plain gate
+    activation = getattr(module, "act_fn", None)
+    return plain and type(activation).__name__ in {"SiLU", "SiLUActivation"}
+
+
+def _pack(module: nn.Module, weights: Weights | None, group: int) -> PackedExperts:
+    """Pack one experts module of transformers."""
+    gate_up: torch.Tensor = module.gate_up_proj  # type: ignore[assignment]  # nn.Module types all as Tensor | Module
+    chosen = weights if weights is not None else _FORMATS.get(gate_up.dtype, Weights.FLOAT32)
+    first = next(_experts(module))
+    shape = MoeShape(
+        hidden=first[0].shape[0],
+        intermediate=first[0].shape[1],
+        experts=len(gate_up),
+        top_k=int(module.config.num_experts_per_tok),  # type: ignore[union-attr,arg-type]  # as above
+        weights=chosen,
+        group=group if chosen.quantised else 0,
+        gate=Gate.CLAMPED_SWIGLU if _is_clamped(module) else Gate.SWIGLU,
+        gate_alpha=float(getattr(module, "alpha", 1.0)),
+        gate_limit=float(getattr(module, "limit", 0.0)),
+    )
+    gate_bias = up_bias = down_bias = None
+    if module.has_bias:
+        bias: torch.Tensor = module.gate_up_proj_bias  # type: ignore[assignment]  # as above
+        gate_bias, up_bias = _halves(bias, interleaved=not module.is_concatenated)
+        down_bias = module.down_proj_bias
+    return pack_experts(
+        shape,
+        list(_experts(module)),
+        gate_bias=gate_bias,
+        up_bias=up_bias,
+        down_bias=down_bias,  # type: ignore[arg-type]  # as above
+    )
+
+
+def _experts(module: nn.Module) -> Iterator[ExpertWeights]:
+    """Yield views of each expert's weights as [inputs, outputs]."""
+    gate_up: torch.Tensor = module.gate_up_proj  # type: ignore[assignment]  # as above
+    down: torch.Tensor = module.down_proj  # type: ignore[assignment]  # as above
+    for first, second in zip(gate_up.detach(), down.detach(), strict=True):
+        inward, outward = (first, second) if module.is_transposed else (first.T, second.T)
+        gate, up = _halves(inward, interleaved=not module.is_concatenated)
+        yield gate, up, outward
+
+
+def _halves(both: torch.Tensor, *, interleaved: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    if interleaved:
+        return both[..., ::2], both[..., 1::2]
+    gate, up = both.chunk(2, dim=-1)
+    return gate, up
+
+
+def _release(module: nn.Module) -> None:
+    """Free the module's own weights; the parameters stay, empty."""
+    for name in ("gate_up_proj", "down_proj", "gate_up_proj_bias", "down_proj_bias"):
+        parameter = getattr(module, name, None)
+        if isinstance(parameter, nn.Parameter):
+            parameter.requires_grad = False
+            parameter.data = parameter.data.new_empty(0)

@@ -1,0 +1,46 @@
+#include "levels.h"
+
+#include <string.h>
+
+namespace agentkit {
+
+#if defined(AGENTKIT_X86)
+extern const Level amx_level, avx512_bf16_level, avx512_level, avx2_level;
+#endif
+extern const Level portable_level;
+
+namespace {
+
+const Level *const levels[] = {
+#if defined(AGENTKIT_X86)
+    &amx_level, &avx512_bf16_level, &avx512_level, &avx2_level,
+#endif
+    &portable_level,
+};
+
+const Level *chosen = nullptr;
+
+}  // namespace
+
+const Level &best_level() {
+  for (const Level *candidate : levels)
+    if (candidate->supported()) return *candidate;
+  return portable_level;
+}
+
+const Level &level() {
+  if (chosen == nullptr) chosen = &best_level();
+  return *chosen;
+}
+
+bool use_level(const char *name) {
+  for (const Level *candidate : levels) {
+    if (strcmp(candidate->name, name) == 0 && candidate->supported()) {
+      chosen = candidate;
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace agentkit
