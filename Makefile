@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint bench-turn bench-tools bench-sandbox doctor clean
+.PHONY: help demo test test-all lint bench-turn bench-layer bench-tools bench-sandbox doctor clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -34,6 +34,9 @@ lint: $(VENV)/.installed-dev ## Formatting, types and floors only
 
 bench-turn: $(VENV)/.installed ## Where one turn's time goes
 	$(BIN)/python benchmarks/turn.py
+
+bench-layer: $(VENV)/.installed ## One expert layer against its peers and the machine's roof
+	$(BIN)/python benchmarks/layer.py
 
 bench-tools: $(VENV)/.installed ## How well the embedded model calls tools it was not trained on
 	$(BIN)/python benchmarks/tools.py
