@@ -25,6 +25,8 @@ __all__ = ["ENGINE_CONFIG", "Guest", "Stopped", "Walls", "compile_component", "m
 
 ENGINE_CONFIG = "epoch;component;stack=2MiB;reserve=4GiB"
 _STACK_BYTES = 2 << 20  # the most that wasmtime allows; deeper recursion is a trap
+# A spare interpreter may be made in this process while a cell runs.
+_SPARE_BYTES = 48 << 20
 _UNKNOWN_IMPORT = re.compile(r"unknown import: `([^`]+)`")
 
 
@@ -130,6 +132,7 @@ class Guest:
         memory_bytes: int,
     ) -> None:
         self._memory_bytes = memory_bytes
+        self._resident_before = 0
         self._store = wasmtime.Store(engine)
         self._store.set_limits(memory_size=memory_bytes)
         self._store.set_epoch_deadline(1 << 62)
@@ -147,6 +150,7 @@ class Guest:
 
     def run(self, request: str) -> str:
         """Run one cell. Raises ``Stopped`` where the walls ended it."""
+        self._resident_before = _resident_bytes()
         try:
             return str(self._run(self._store, request))
         except (wasmtime.WasmtimeError, wasmtime.Trap) as error:
@@ -163,7 +167,10 @@ class Guest:
             return Stopped("timeout", "the time was over")
         if "call stack exhausted" in trap:
             return Stopped("memory", "the stack was exhausted")
-        if _resident_bytes() > self._memory_bytes * 3 // 4:
+        # CPython says MemoryError by itself; what is left are crashes of its C code, and only how
+        # much this run has grown tells whether memory was the cause.
+        grown = _resident_bytes() - self._resident_before
+        if grown > self._memory_bytes // 2 + _SPARE_BYTES:
             return Stopped("memory", "the memory was exhausted")
         last = trap.strip().rpartition("\n")[2].strip()
         return Stopped("lost", f"the interpreter crashed: {last}")

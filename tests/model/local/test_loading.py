@@ -11,6 +11,7 @@ import transformers
 
 from agentkit.errors import ModelError
 from agentkit.messages import Message
+from agentkit.model.kernels import library
 from agentkit.model.local.loading import load_local
 from agentkit.model.protocol import GenerationSettings, TextDelta
 
@@ -53,7 +54,8 @@ def test_progress_and_info(tiny_directory: Path) -> None:
     model = load_local(tiny_directory, progress=lambda *step: stages.append(step))
     assert stages == [("load", 0, 1), ("load", 1, 1)]
     assert model.info.model_id == str(tiny_directory)
-    assert model.info.backend == "in-process, routed experts, float32"
+    experts = "fused" if library() else "routed"
+    assert model.info.backend == f"in-process, {experts} experts, float32"
     assert model.info.context_tokens == 2048
 
 
