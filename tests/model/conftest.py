@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from tokenizers import (
     AddedToken,
@@ -13,6 +15,11 @@ from tokenizers import (
     trainers,
 )
 from transformers import PreTrainedTokenizerFast
+
+from tests.model.backend import Server, serve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 LLAMA4_SPECIALS = (
     "<|begin_of_text|>",
@@ -81,3 +88,10 @@ def folding() -> PreTrainedTokenizerFast:
 @pytest.fixture(scope="session")
 def unigram() -> PreTrainedTokenizerFast:
     return _unigram()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A loopback backend, for one test."""
+    with serve() as running:
+        yield running
