@@ -1,9 +1,14 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
 
 from agentkit.errors import SandboxError
 from agentkit.sandbox.docker import build_image
+
+# No wall clock decides a test: a busy machine is no counterexample.
+settings.register_profile("agentkit", deadline=None)
+settings.load_profile("agentkit")
 
 
 @pytest.fixture
