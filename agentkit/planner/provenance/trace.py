@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agentkit.labels import Label, SourceKind, join_all
+from agentkit.messages import ToolCallPart
 from agentkit.planner.provenance.fold import fold, is_distinctive
 from agentkit.planner.provenance.index import ConversationIndex
 from agentkit.planner.provenance.readings import Kind, read_value
@@ -28,7 +29,7 @@ from agentkit.planner.provenance.readings import Kind, read_value
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from agentkit.messages import JsonValue, Message, ToolCallPart
+    from agentkit.messages import JsonValue, Message
     from agentkit.planner.provenance.index import PreparedPart
     from agentkit.planner.provenance.passages import Passage
     from agentkit.planner.provenance.readings import Reading
@@ -105,7 +106,12 @@ class Tracer:
 
     def __init__(self, conversation: Sequence[Message], index: ConversationIndex) -> None:
         self.parts: list[PreparedPart] = index.prepare(conversation)
-        self.influenced = conversation_label(conversation)
+        self.influenced = index.join(self.parts)
+        self.calls = {
+            item.part.call_id: item.part
+            for item in self.parts
+            if isinstance(item.part, ToolCallPart)
+        }
 
     def trace(
         self, call: ToolCallPart, *, named: frozenset[str] | None = None
