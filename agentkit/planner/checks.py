@@ -40,12 +40,14 @@ class ToolPolicy:
 
     ``approval``: ``ask`` before every call, or ``auto``: ask where provenance demands it.
     ``arguments``: JSON Schema that arguments must match besides the tool's own. ``None`` in
-    ``calls_per_minute``: no rate limit.
+    ``calls_per_minute``: no rate limit. ``two_persons``: every call is asked, and two different
+    people must approve.
     """
 
     approval: Literal["auto", "ask"] = "auto"
     arguments: JsonObject | None = None
     calls_per_minute: int | None = None
+    two_persons: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +113,12 @@ def check_provenance(proposal: Proposal) -> Decision:
 
 def check_approval(proposal: Proposal) -> Decision:
     """Ask where the operator wants every call asked."""
-    if proposal.policy.approval == "ask":
+    if proposal.policy.approval == "ask" or proposal.policy.two_persons:
         return Decision(
             Outcome.ASK,
             "approval",
             f"the operator wants each call of {proposal.tool.name} approved",
-            "a person approves",
+            "two persons approve" if proposal.policy.two_persons else "a person approves",
         )
     return Decision(Outcome.ALLOW, "approval", "not demanded")
 

@@ -26,6 +26,7 @@ from agentkit.planner.checks import (
     check_schema,
 )
 from agentkit.planner.decision import Decision, Outcome, Ruling
+from agentkit.planner.policy_digest import policy_digest
 from agentkit.planner.provenance import leaves
 from agentkit.planner.rate import RateLimiter
 
@@ -57,6 +58,7 @@ class Gate:
     ) -> None:
         self._tools = {tool.name: tool for tool in tools}
         self._policies = {name: policies.get(name, ToolPolicy()) for name in self._tools}
+        self._digest = policy_digest(tools, self._policies)
         self._guards = guards
         self._code_guards = code_guards
         self._limiter = RateLimiter(
@@ -66,6 +68,16 @@ class Gate:
                 if policy.calls_per_minute is not None
             }
         )
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the tools' declarations and the operator's policies, hex."""
+        return self._digest
+
+    def persons(self, tool: str) -> int:
+        """Return how many different people must approve a call of ``tool``, where one is asked."""
+        policy = self._policies.get(tool)
+        return 2 if policy is not None and policy.two_persons else 1
 
     async def rule(
         self, call: ToolCallPart, conversation: Sequence[Message], *, suspect: bool = False
