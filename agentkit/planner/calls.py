@@ -4,8 +4,8 @@ All calls of a reply are ruled over and asked about first, one after the other; 
 decide first, none of them runs yet; those that may run then run side by side. Results are matched
 to calls by call id, never by the order of finishing.
 
-What is covered: a call's start is in the journal, and the decision that permits it is used up in the
-same write, before its intent is audited and before its function is called; the arguments are
+What is covered: a call's start is in the journal, and the decision that permits it is used up in
+the same write, before its intent is audited and before its function is called; the arguments are
 hashed again for that. A start without an outcome is an effect that may have happened.
 
 What is not covered: what a function does after it was cancelled, or when it ignores its key.
@@ -77,6 +77,33 @@ class CallRoom:
         Raises ``RunSuspended`` where people have to decide, ``AuditError``, ``StateError`` and
         ``SandboxError``: without a log, a journal or a wall nothing goes on.
         """
+        permitted = await self._permitted(calls, conversation, suspect=suspect)
+        failures: list[AgentkitError] = []
+
+        async def carry_out(call: ToolCallPart, permit: Permit) -> None:
+            try:
+                await self._run(call, permit)
+            except AgentkitError as error:
+                failures.append(error)
+
+        async with anyio.create_task_group() as group:
+            for call, permit in permitted:
+                group.start_soon(carry_out, call, permit)
+        if failures:
+            raise failures[0]
+        kept = [self._kept(call) for call in calls]
+        return Settled(
+            tuple(result.part for result in kept),
+            suspect or any(result.suspect for result in kept),
+            tuple(result.note for result in kept if result.note is not None),
+        )
+
+    async def _permitted(
+        self, calls: Sequence[ToolCallPart], conversation: Sequence[Message], *, suspect: bool
+    ) -> list[tuple[ToolCallPart, Permit]]:
+        """Return the calls that may run now; the refused ones are settled. Raises
+        ``RunSuspended`` with every open question.
+        """
         permitted: list[tuple[ToolCallPart, Permit]] = []
         waiting: list[str] = []
         for call in calls:
@@ -92,25 +119,7 @@ class CallRoom:
                     await self._refuse(call, found)
         if waiting:
             raise RunSuspended(self.recorder.run_id, tuple(waiting))
-        failures: list[AgentkitError] = []
-
-        async def carry_out(call: ToolCallPart, permit: Permit) -> None:
-            try:
-                await self._run(call, permit)
-            except AgentkitError as error:
-                failures.append(error)
-
-        async with anyio.create_task_group() as group:
-            for call, permit in permitted:
-                group.start_soon(carry_out, call, permit)
-        if failures:
-            raise failures[0]
-        kept: list[CallResult] = [self.journal.recall(f"{call.call_id}/result") for call in calls]
-        return Settled(
-            tuple(result.part for result in kept),
-            suspect or any(result.suspect for result in kept),
-            tuple(result.note for result in kept if result.note is not None),
-        )
+        return permitted
 
     async def _refuse(self, call: ToolCallPart, refusal: Refusal) -> None:
         part = _refused(call, refusal)
@@ -128,9 +137,7 @@ class CallRoom:
                 await self._start(permit)
             except ApprovalError as error:
                 decision = Decision(Outcome.DENY, "approval", error.message, error.cure)
-                await self.recorder.ruled(
-                    call, Ruling((decision,)), self.permission.gate.digest
-                )
+                await self.recorder.ruled(call, Ruling((decision,)), self.permission.gate.digest)
                 await self._refuse(proposed, Refusal(decision, note=permit.note))
                 return
             outcome = await self._execute(call)
@@ -203,6 +210,12 @@ class CallRoom:
             text = judgement.text
         part = ToolResultPart(call.call_id, call.name, text, label, is_error)
         return part, judgement.action in {Action.REVIEW, Action.BLOCK}
+
+    def _kept(self, call: ToolCallPart) -> CallResult:
+        result = self.journal.recall(f"{call.call_id}/result")
+        if not isinstance(result, CallResult):
+            raise StateError(f"the journal holds no result of call {call.call_id}")
+        return result
 
     async def _keep(self, call: ToolCallPart, result: CallResult) -> None:
         await self.journal.keep(f"{call.call_id}/result", result)

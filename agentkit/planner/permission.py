@@ -1,8 +1,8 @@
 """From a proposed call to its permit: the gate's ruling, a person's decision, a changed proposal.
 
-What is covered: a call that was approved with changes goes through the gate as a new proposal, under
-an id of its own, its values being the approver's words; a call that a crash interrupted is run
-again only where its tool reads or is idempotent, and the policy is still the same, and is asked
+What is covered: a call that was approved with changes goes through the gate as a new proposal,
+under an id of its own, its values being the approver's words; a call that a crash interrupted is
+run again only where its tool reads or is idempotent, and the policy is still the same, and is asked
 about otherwise; what waits for people is told apart from what is refused.
 
 What is not covered: using a decision up, which is done with the call's start (see ``calls``).

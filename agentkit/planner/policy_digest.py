@@ -8,7 +8,8 @@ What is not covered: the code of tools and of agentkit itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -42,7 +43,7 @@ def _plain(value: object) -> JsonValue:
         return {"is": type(value).__name__, "of": held}
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, Set):
+    if isinstance(value, AbstractSet):
         return sorted((_plain(item) for item in value), key=canonical_json)
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]

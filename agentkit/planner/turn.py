@@ -131,9 +131,7 @@ class Planner:
         return result
 
 
-async def _close(
-    journal: Journal | None, recorder: Recorder, budget: Budget, reason: str
-) -> None:
+async def _close(journal: Journal | None, recorder: Recorder, budget: Budget, reason: str) -> None:
     """Leave the turn as it ended: to be resumed, or closed."""
     try:
         if journal is not None and reason == "suspended":

@@ -46,9 +46,7 @@ _log = structlog.get_logger(__name__)
 class SigningApprover:
     """An approver whose answers are signed with its owner's key; ``inner`` asks the owner."""
 
-    def __init__(
-        self, inner: Approver, key: ApproverKey, *, clock: Clock = system_clock
-    ) -> None:
+    def __init__(self, inner: Approver, key: ApproverKey, *, clock: Clock = system_clock) -> None:
         self._inner = inner
         self._key = key
         self._clock = clock

@@ -35,6 +35,11 @@ class TrustedApprover:
     key: VerifierKey
     person: str
 
+    @property
+    def who(self) -> str:
+        """The person, in one spelling: two keys of one person are one person."""
+        return " ".join(self.person.casefold().split())
+
 
 def parse_approver(line: str, person: str) -> TrustedApprover:
     """Return the approver of a public line; ValueError where it spells no key."""

@@ -19,8 +19,9 @@ class ApprovalRequest:
     """One question. ``subject``: the tool's name or the boundary; ``shown``: the canonical
     arguments or the text, exactly what will be used if approved.
 
-    ``arguments``: the same as JSON. ``binding``: what an answer is bound to. ``persons``: how many different people must say yes.
-    ``request_id`` and ``expires_ms`` (milliseconds since 1970) are given by the store.
+    ``arguments``: the same as JSON. ``binding``: what an answer is bound to. ``persons``: how many
+    different people must say yes. ``request_id`` and ``expires_ms`` (milliseconds since 1970) are
+    given by the store.
     """
 
     run_id: str

@@ -80,7 +80,7 @@ def weigh(
         if statement.changed is not None:
             changes.append((approver, statement.changed))
         else:
-            yes.setdefault(trusted.person.casefold(), approver)
+            yes.setdefault(trusted.who, approver)
     digests = tuple(signed.sha256 for _, signed in request.given)
     if changes:
         approver, changed = changes[0]

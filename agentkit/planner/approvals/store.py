@@ -56,7 +56,8 @@ class ApprovalStore:
     ) -> OpenRequest:
         """Return the open request for a call; one that no longer fits is voided and asked anew.
 
-        ``anew``: an earlier one fits in no case. Raises ``ApprovalError`` where the call's decision was used already.
+        ``anew``: an earlier one never fits. Raises ``ApprovalError`` where the call's decision was
+        used already.
         """
         now_ms = self._now(connection)
         found = connection.execute(
@@ -181,7 +182,7 @@ class ApprovalStore:
             )
         for approver, _ in request.given:
             earlier = self.key_of(approver)
-            if earlier is not None and earlier.person.casefold() == trusted.person.casefold():
+            if earlier is not None and earlier.who == trusted.who:
                 raise ApprovalError(
                     f"{trusted.person} has decided on request {request.request_id} already",
                     cure="another person decides too",
@@ -199,9 +200,7 @@ class ApprovalStore:
             (request.request_id, statement.approver, signed.message, signed.signature, now_ms),
         )
 
-    def redeem(
-        self, connection: sqlite3.Connection, request_id: str, binding: Binding
-    ) -> Standing:
+    def redeem(self, connection: sqlite3.Connection, request_id: str, binding: Binding) -> Standing:
         """Use a decision up for the call that ``binding`` describes as it stands now.
 
         Raises ``ApprovalError`` where it does not permit that call, or no longer.

@@ -7,8 +7,8 @@ course alone (the step's number, the call's id).
 What is covered: a value is given on only after it is on disk; a call's start, and the decision that
 permits it, are one write; a process that lost the run to another can write no more.
 
-What is not covered: what happened between the last write and a crash is done again; for effects that
-is why ``started`` is written before them (see ``calls``).
+What is not covered: what happened between the last write and a crash is done again; for effects
+that is why ``started`` is written before them (see ``calls``).
 """
 
 from __future__ import annotations

@@ -156,6 +156,7 @@ class RunStore:
         claim: Claim,
         turn: int,
         reason: str,
+        *,
         messages: Sequence[Message] = (),
         answer: Answer | None = None,
     ) -> None:
@@ -170,9 +171,7 @@ class RunStore:
         )
         self._mark(connection, claim, "idle", reason, turn)
 
-    def suspend(
-        self, connection: sqlite3.Connection, claim: Claim, turn: int, reason: str
-    ) -> None:
+    def suspend(self, connection: sqlite3.Connection, claim: Claim, turn: int, reason: str) -> None:
         """Mark the run as waiting; its journal stays."""
         self._hold(connection, claim)
         self._mark(connection, claim, "suspended", reason, turn)

@@ -35,7 +35,16 @@ from agentkit.planner.reply import Reply
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Admitted", "CallOutcome", "CallResult", "Changed", "Ruled", "Started", "decode", "encode"]
+__all__ = [
+    "Admitted",
+    "CallOutcome",
+    "CallResult",
+    "Changed",
+    "Ruled",
+    "Started",
+    "decode",
+    "encode",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +149,7 @@ def decode(text: str) -> Any:  # noqa: ANN401 - callers know what they kept
         ) from error
 
 
-def _tagged(value: object) -> object:  # noqa: PLR0911 - one return for each kind of value
+def _tagged(value: object) -> object:
     if isinstance(value, Enum):
         _known(_ENUMS, type(value))
         return {"is": type(value).__name__, "of": value.value}
