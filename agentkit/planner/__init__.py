@@ -13,7 +13,7 @@ from agentkit.planner.approvals import (
     TrustedApprover,
 )
 from agentkit.planner.budget import TurnLimits
-from agentkit.planner.checks import ToolPolicy
+from agentkit.planner.commitment import Commitment, Committed
 from agentkit.planner.decision import Decision, Evidence, Outcome, Ruling
 from agentkit.planner.events import (
     ApprovalGiven,
@@ -26,6 +26,7 @@ from agentkit.planner.events import (
     TurnEvent,
 )
 from agentkit.planner.gate import Gate
+from agentkit.planner.rules import ToolPolicy
 from agentkit.planner.runs import Claim, RunRow, RunStore
 from agentkit.planner.state import StateFile
 from agentkit.planner.turn import Planner
@@ -41,6 +42,8 @@ __all__ = [
     "CallFinished",
     "CallRuled",
     "Claim",
+    "Commitment",
+    "Committed",
     "ContentJudged",
     "Decision",
     "Evidence",

@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import time
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import anyio
@@ -24,23 +24,24 @@ import structlog
 
 from agentkit.errors import AgentkitError, ApprovalError, RunSuspended, StateError, ToolError
 from agentkit.guards import Action, Boundary, GuardContext
-from agentkit.labels import Integrity, Label, Source, SourceKind, join_all
 from agentkit.messages import ToolCallPart, ToolResultPart
 from agentkit.planner.decision import Decision, Outcome, Ruling
 from agentkit.planner.events import CallFinished, ContentJudged
-from agentkit.planner.permission import Permit, Refusal, Waiting
+from agentkit.planner.permission import Circumstances, Permit, Refusal, Waiting
 from agentkit.planner.runs.wire import CallOutcome, CallResult, Started
-from agentkit.tools.declaration import Tool, ToolCall
+from agentkit.tools.declaration import ToolCall
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from agentkit.guards import GuardPipeline
     from agentkit.messages import Message
+    from agentkit.planner.commitment import Commitment
     from agentkit.planner.events import Observer
     from agentkit.planner.permission import PermissionRoom
     from agentkit.planner.record import Recorder
     from agentkit.planner.runs import Journal
+    from agentkit.tools.declaration import Tool
 
 __all__ = ["CallRoom", "Settled"]
 
@@ -50,11 +51,13 @@ _log = structlog.get_logger(__name__)
 @dataclass(frozen=True, slots=True)
 class Settled:
     """The results of one reply's calls, in the calls' order. ``suspect``: a guard found signs of
-    injection in one of them. ``notes``: what approvers said of calls they changed.
+    injection in one of them. ``admitted``: every call of the turn that might run so far. ``notes``:
+    what approvers said of calls they changed.
     """
 
     results: tuple[ToolResultPart, ...]
     suspect: bool
+    admitted: tuple[ToolCallPart, ...] = ()
     notes: tuple[Message, ...] = ()
 
 
@@ -70,19 +73,26 @@ class CallRoom:
     observe: Observer
 
     async def settle(
-        self, calls: Sequence[ToolCallPart], conversation: Sequence[Message], *, suspect: bool
+        self,
+        calls: Sequence[ToolCallPart],
+        conversation: Sequence[Message],
+        *,
+        commitment: Commitment,
+        admitted: tuple[ToolCallPart, ...],
+        suspect: bool,
     ) -> Settled:
-        """Rule over the calls and run those that may run.
+        """Rule over the calls and run those that may run, after those ``admitted`` before them.
 
         Raises ``RunSuspended`` where people have to decide, ``AuditError``, ``StateError`` and
         ``SandboxError``: without a log, a journal or a wall nothing goes on.
         """
-        permitted = await self._permitted(calls, conversation, suspect=suspect)
+        around = Circumstances(conversation, commitment, admitted, suspect)
+        permitted = await self._permitted(calls, around)
         failures: list[AgentkitError] = []
 
         async def carry_out(call: ToolCallPart, permit: Permit) -> None:
             try:
-                await self._run(call, permit)
+                await self._run(call, permit, conversation)
             except AgentkitError as error:
                 failures.append(error)
 
@@ -95,11 +105,12 @@ class CallRoom:
         return Settled(
             tuple(result.part for result in kept),
             suspect or any(result.suspect for result in kept),
+            (*admitted, *(result.ran for result in kept if result.ran is not None)),
             tuple(result.note for result in kept if result.note is not None),
         )
 
     async def _permitted(
-        self, calls: Sequence[ToolCallPart], conversation: Sequence[Message], *, suspect: bool
+        self, calls: Sequence[ToolCallPart], around: Circumstances
     ) -> list[tuple[ToolCallPart, Permit]]:
         """Return the calls that may run now; the refused ones are settled. Raises
         ``RunSuspended`` with every open question.
@@ -107,28 +118,48 @@ class CallRoom:
         permitted: list[tuple[ToolCallPart, Permit]] = []
         waiting: list[str] = []
         for call in calls:
-            if self.journal.recall(f"{call.call_id}/result") is not None:
-                continue
-            found = await self.permission.permit(call, conversation, suspect=suspect)
-            match found:
-                case Permit():
-                    permitted.append((call, found))
-                case Waiting():
-                    waiting.append(found.request_id)
-                case Refusal():
-                    await self._refuse(call, found)
+            kept = self.journal.recall(f"{call.call_id}/result")
+            if isinstance(kept, CallResult):
+                earlier = kept.ran
+            else:
+                found = await self.permission.permit(call, around)
+                earlier = await self._sort(call, found, permitted, waiting)
+            if earlier is not None:
+                around = replace(around, admitted=(*around.admitted, earlier))
         if waiting:
             raise RunSuspended(self.recorder.run_id, tuple(waiting))
         return permitted
+
+    async def _sort(
+        self,
+        call: ToolCallPart,
+        found: Permit | Refusal | Waiting,
+        permitted: list[tuple[ToolCallPart, Permit]],
+        waiting: list[str],
+    ) -> ToolCallPart | None:
+        """Put a call where it belongs; return it where it has to be counted as admitted."""
+        match found:
+            case Permit():
+                permitted.append((call, found))
+                return found.call
+            case Waiting():
+                waiting.append(found.request_id)
+                return call
+            case Refusal():
+                await self._refuse(call, found)
+                return call if found.unknown else None
 
     async def _refuse(self, call: ToolCallPart, refusal: Refusal) -> None:
         part = _refused(call, refusal)
         if refusal.unknown:
             await self.recorder.outcome(call, "unknown", part.text)
-        await self._keep(call, CallResult(part, suspect=False, note=refusal.note))
+        ran = call if refusal.unknown else None
+        await self._keep(call, CallResult(part, suspect=False, ran=ran, note=refusal.note))
         self.observe(CallFinished(call, part, ran=False, elapsed_s=0.0))
 
-    async def _run(self, proposed: ToolCallPart, permit: Permit) -> None:
+    async def _run(
+        self, proposed: ToolCallPart, permit: Permit, conversation: Sequence[Message]
+    ) -> None:
         """Run a permitted call, which an approver may have changed, and keep its result."""
         call, start = permit.call, time.perf_counter()
         outcome = self.journal.recall(f"{call.call_id}/outcome")
@@ -144,9 +175,12 @@ class CallRoom:
         else:
             # The crash may have come between the journal and the audit log.
             await self.recorder.outcome(call, outcome.status, outcome.text)
-        label = _result_label(self.tools[call.name], call, proposed.call_id)
-        part, suspect = await self._guarded(proposed, outcome, label)
-        await self._keep(proposed, CallResult(part, suspect, permit.note))
+        if permit.note is not None:
+            conversation = (*conversation, permit.note)
+        # The model is answered under the id that it knows, whatever an approver changed.
+        answered = replace(call, call_id=proposed.call_id)
+        part, suspect = await self._guarded(answered, outcome, conversation)
+        await self._keep(proposed, CallResult(part, suspect, call, permit.note))
         elapsed_s = time.perf_counter() - start
         self.observe(CallFinished(proposed, part, ran=True, elapsed_s=elapsed_s))
 
@@ -194,21 +228,22 @@ class CallRoom:
         return outcome
 
     async def _guarded(
-        self, call: ToolCallPart, outcome: CallOutcome, label: Label
+        self, call: ToolCallPart, outcome: CallOutcome, conversation: Sequence[Message]
     ) -> tuple[ToolResultPart, bool]:
         """Judge a result before the model reads it: block replaces it, redact removes passages,
-        review lets it through and marks the turn.
+        review lets it through and marks the turn. What is left of it is labelled.
         """
         text, is_error = outcome.text, outcome.status != "ok"
         with self.recorder.timings.room("guards"):
             judgement = await self.guards.judge(text, GuardContext.of(Boundary.TOOL_RESULT))
-        await self.recorder.judged(Boundary.TOOL_RESULT, judgement, call.call_id, label)
-        self.observe(ContentJudged(Boundary.TOOL_RESULT, judgement))
         if judgement.action is Action.BLOCK:
             text, is_error = f"[withheld by the guards: {judgement.decisive.reason}]", True
         else:
             text = judgement.text
-        part = ToolResultPart(call.call_id, call.name, text, label, is_error)
+        with self.recorder.timings.room("gate"):
+            part = self.permission.gate.label(call, text, conversation, is_error=is_error)
+        await self.recorder.judged(Boundary.TOOL_RESULT, judgement, call.call_id, part.label)
+        self.observe(ContentJudged(Boundary.TOOL_RESULT, judgement))
         return part, judgement.action in {Action.REVIEW, Action.BLOCK}
 
     def _kept(self, call: ToolCallPart) -> CallResult:
@@ -229,11 +264,3 @@ def _refused(call: ToolCallPart, refusal: Refusal) -> ToolResultPart:
         text = f"Unknown outcome, and not repeated. {text}"
     # The reason may quote the model's own arguments, so the call's label stays on it.
     return ToolResultPart(call.call_id, call.name, text, call.label, is_error=True)
-
-
-def _result_label(tool: Tool, call: ToolCallPart, call_id: str) -> Label:
-    source = Source(SourceKind.TOOL, f"{tool.name}#{call_id}")
-    if tool.returns == "inputs":
-        return join_all([call.label, Label(Integrity.TRUSTED, sources=(source,))])
-    integrity = Integrity.TRUSTED if tool.returns == "trusted" else Integrity.UNTRUSTED
-    return Label(integrity, call.label.readers, (source,))

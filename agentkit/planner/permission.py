@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from agentkit.planner.approvals import ApprovalDesk
+    from agentkit.planner.commitment import Commitment
     from agentkit.planner.decision import Ruling
     from agentkit.planner.events import Observer
     from agentkit.planner.gate import Gate
@@ -33,9 +34,21 @@ if TYPE_CHECKING:
     from agentkit.planner.runs import Journal
     from agentkit.tools.declaration import Tool
 
-__all__ = ["PermissionRoom", "Permit", "Refusal", "Waiting"]
+__all__ = ["Circumstances", "PermissionRoom", "Permit", "Refusal", "Waiting"]
 
 _MOST_CHANGES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What a ruling rests on besides the call: the conversation up to and with it, what the request
+    implies, the calls admitted before it, and whether a guard found signs of injection.
+    """
+
+    conversation: Sequence[Message]
+    commitment: Commitment
+    admitted: tuple[ToolCallPart, ...]
+    suspect: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +92,17 @@ class PermissionRoom:
     recorder: Recorder
     observe: Observer
 
-    async def permit(
-        self, call: ToolCallPart, conversation: Sequence[Message], *, suspect: bool
-    ) -> Permit | Refusal | Waiting:
+    async def permit(self, call: ToolCallPart, around: Circumstances) -> Permit | Refusal | Waiting:
         """Return whether ``call`` may run, perhaps with an approver's changes."""
         proposal, note = call, None
         for number in range(1, _MOST_CHANGES + 1):
             found = self.journal.recall(f"{proposal.call_id}/changed")
             if found is None:
-                found = await self._decide(proposal, conversation, suspect=suspect)
+                found = await self._decide(proposal, around)
             if not isinstance(found, Changed):
                 return found if isinstance(found, Waiting) else replace(found, note=note)
             proposal, note = _changed(call, number, found)
-            conversation = (*conversation, note)
+            around = replace(around, conversation=(*around.conversation, note))
         return Refusal(Decision(Outcome.DENY, "approval", "the call was changed too often"))
 
     async def ask(self, request: ApprovalRequest) -> tuple[ApprovalRequest, Standing]:
@@ -119,11 +130,11 @@ class PermissionRoom:
         )
 
     async def _decide(
-        self, call: ToolCallPart, conversation: Sequence[Message], *, suspect: bool
+        self, call: ToolCallPart, around: Circumstances
     ) -> Permit | Refusal | Waiting | Changed:
         if self.journal.recall(f"{call.call_id}/outcome") is not None:
             return Permit(call)
-        ruling = await self._rule(call, conversation, suspect=suspect)
+        ruling = await self._rule(call, around)
         started = self.journal.recall(f"{call.call_id}/started")
         if ruling.final.outcome is Outcome.DENY:
             return Refusal(ruling.final, unknown=started is not None)
@@ -133,16 +144,20 @@ class PermissionRoom:
             return Permit(call, f"{call.call_id}/started")
         return await self._asked(call, call.call_id, f"{call.call_id}/started", ruling.final)
 
-    async def _rule(
-        self, call: ToolCallPart, conversation: Sequence[Message], *, suspect: bool
-    ) -> Ruling:
+    async def _rule(self, call: ToolCallPart, around: Circumstances) -> Ruling:
         """Return the ruling under the present policy; one made under it before still stands."""
         key = f"{call.call_id}/ruling/{self.gate.digest}"
         kept = self.journal.recall(key)
         if isinstance(kept, Ruled):
             return kept.ruling
         with self.recorder.timings.room("gate"):
-            ruling = await self.gate.rule(call, conversation, suspect=suspect)
+            ruling = await self.gate.rule(
+                call,
+                around.conversation,
+                commitment=around.commitment,
+                admitted=around.admitted,
+                suspect=around.suspect,
+            )
         await self.recorder.ruled(call, ruling, self.gate.digest)
         self.observe(CallRuled(call, ruling))
         await self.journal.keep(key, Ruled(ruling, self.gate.digest))

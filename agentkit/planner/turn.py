@@ -34,13 +34,15 @@ from agentkit.planner.approvals import (
 from agentkit.planner.budget import Budget, TurnLimits
 from agentkit.planner.calls import CallRoom
 from agentkit.planner.clock import system_clock
+from agentkit.planner.commit_step import needs_commitment, request_commitment
+from agentkit.planner.commitment import Commitment
 from agentkit.planner.decision import Decision, Outcome
 from agentkit.planner.events import ContentJudged, ModelReplied, Observer, StepStarted, ignore
 from agentkit.planner.permission import PermissionRoom
 from agentkit.planner.record import Recorder
 from agentkit.planner.reply import Reply, ask_model
 from agentkit.planner.runs import Claim, Journal, RunStore
-from agentkit.planner.runs.wire import Admitted
+from agentkit.planner.runs.wire import Admitted, Promised
 from agentkit.planner.state import StateFile
 from agentkit.planner.timings import Timings
 
@@ -51,7 +53,7 @@ if TYPE_CHECKING:
     from agentkit.audit import AuditLog
     from agentkit.guards import GuardPipeline, Judgement, Turn
     from agentkit.labels import Source
-    from agentkit.messages import JsonObject
+    from agentkit.messages import JsonObject, ToolCallPart
     from agentkit.model.protocol import ChatModel
     from agentkit.planner.approvals import Standing
     from agentkit.planner.gate import Gate
@@ -152,6 +154,8 @@ class _Turn:
     budget: Budget
     journal: Journal
     suspect: bool = False
+    commitment: Commitment | None = None
+    admitted: tuple[ToolCallPart, ...] = ()
     desk: ApprovalDesk = field(init=False)
     permission: PermissionRoom = field(init=False)
 
@@ -179,8 +183,15 @@ class _Turn:
             proposed = reply.message.calls
             if proposed:
                 self.budget.take_calls(len(proposed))
-                settled = await calls.settle(proposed, conversation, suspect=self.suspect)
+                settled = await calls.settle(
+                    proposed,
+                    conversation,
+                    commitment=await self._commit(conversation, proposed),
+                    admitted=self.admitted,
+                    suspect=self.suspect,
+                )
                 self.suspect = settled.suspect
+                self.admitted = settled.admitted
                 conversation = (*conversation, Message("tool", settled.results), *settled.notes)
             elif reply.problems or not reply.text:
                 problems = reply.problems or ("The reply was empty.",)
@@ -225,6 +236,35 @@ class _Turn:
             )
         await self.recorder.replied(reply, budget.steps)
         return reply
+
+    async def _commit(
+        self, conversation: tuple[Message, ...], proposed: Sequence[ToolCallPart]
+    ) -> Commitment:
+        """Return what the request implies: asked for once a turn, before the first untrusted read
+        (or the first call, where untrusted content stands in the conversation already).
+        """
+        if self.commitment is not None:
+            return self.commitment
+        if not needs_commitment(self.planner.tools, conversation, proposed):
+            return Commitment()
+        promised = await self.journal.once("commitment", partial(self._promise, conversation))
+        self.budget.add_tokens(promised.tokens)
+        self.commitment = promised.commitment
+        return self.commitment
+
+    async def _promise(self, conversation: tuple[Message, ...]) -> Promised:
+        planner = self.planner
+        wanted = self.budget.tokens_left(planner.settings.max_tokens)
+        with self.recorder.timings.room("model"):
+            commitment, reply = await request_commitment(
+                planner.model,
+                conversation,
+                planner.tools,
+                settings=replace(planner.settings, max_tokens=wanted),
+                call_prefix=f"{self.recorder.turn}.commit",
+            )
+        await self.recorder.committed(commitment, reply)
+        return Promised(commitment, reply.usage.prompt_tokens + reply.usage.completion_tokens)
 
     async def _answer(self, conversation: tuple[Message, ...], reply: Reply) -> TurnResult:
         text = await self._admit("output", Boundary.MODEL_OUTPUT, reply.text, conversation[:-1])

@@ -11,9 +11,9 @@ What is not covered: who sits in front of an approver in this process, see ``key
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -178,15 +178,15 @@ class ApprovalDesk:
 
 def decision_json(decision: Decision) -> JsonObject:
     """Return a decision as the store keeps it, values and all: people must see them."""
-    return cast(
-        "JsonObject",
-        {
-            "rule": decision.rule,
-            "reason": decision.reason,
-            "cure": decision.cure,
-            "evidence": [asdict(item) for item in decision.evidence],
-        },
-    )
+    return {
+        "rule": decision.rule,
+        "reason": decision.reason,
+        "cure": decision.cure,
+        "evidence": [
+            {"path": item.path, "value": item.value, "origin": item.origin}
+            for item in decision.evidence
+        ],
+    }
 
 
 def _statement(

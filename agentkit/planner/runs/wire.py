@@ -21,6 +21,7 @@ from agentkit.labels import Integrity, Label, Source, SourceKind
 from agentkit.messages import (
     DocumentPagePart,
     ImagePart,
+    LabelledField,
     Message,
     TextPart,
     ToolCallPart,
@@ -29,6 +30,7 @@ from agentkit.messages import (
 )
 from agentkit.model.protocol import TokenUsage
 from agentkit.planner.answer import Answer
+from agentkit.planner.commitment import Commitment, Committed
 from agentkit.planner.decision import Decision, Evidence, Outcome, Ruling
 from agentkit.planner.reply import Reply
 
@@ -40,6 +42,7 @@ __all__ = [
     "CallOutcome",
     "CallResult",
     "Changed",
+    "Promised",
     "Ruled",
     "Started",
     "decode",
@@ -53,6 +56,14 @@ class Admitted:
 
     text: str
     suspect: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Promised:
+    """What the request implies, and the tokens it took to say so."""
+
+    commitment: Commitment
+    tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +101,13 @@ class CallOutcome:
 class CallResult:
     """What the model is told of a call. ``suspect``: a guard found signs of injection in it.
 
-    ``note``: what the conversation gets besides, where an approver changed the call.
+    ``ran``: the call as it was admitted, None where it was refused. ``note``: what the conversation
+    gets besides, where an approver changed the call.
     """
 
     part: ToolResultPart
     suspect: bool
+    ran: ToolCallPart | None = None
     note: Message | None = None
 
 
@@ -106,12 +119,16 @@ _CLASSES: Mapping[str, type] = {
         CallOutcome,
         CallResult,
         Changed,
+        Commitment,
+        Committed,
         Decision,
         DocumentPagePart,
         Evidence,
         ImagePart,
         Label,
+        LabelledField,
         Message,
+        Promised,
         Receipt,
         Reply,
         Ruled,

@@ -16,6 +16,7 @@ from agentkit.labels import Integrity, Label, Source, SourceKind
 from agentkit.messages import (
     DocumentPagePart,
     ImagePart,
+    LabelledField,
     Message,
     Part,
     TextPart,
@@ -40,6 +41,9 @@ VALUES = st.recursive(
     max_leaves=8,
 )
 OBJECTS = st.dictionaries(TEXT, VALUES, max_size=3)
+FIELDS = st.lists(
+    st.builds(LabelledField, TEXT, st.integers(), st.integers(), LABELS), max_size=2
+).map(tuple)
 PARTS: dict[type, st.SearchStrategy[Any]] = {
     TextPart: st.builds(TextPart, TEXT, LABELS),
     ImagePart: st.builds(ImagePart, st.binary(), TEXT, LABELS),
@@ -50,7 +54,7 @@ PARTS: dict[type, st.SearchStrategy[Any]] = {
         DocumentPagePart, TEXT, st.integers(), LABELS, st.none() | st.binary()
     ),
     ToolCallPart: st.builds(ToolCallPart, TEXT, TEXT, OBJECTS, LABELS),
-    ToolResultPart: st.builds(ToolResultPart, TEXT, TEXT, TEXT, LABELS, st.booleans()),
+    ToolResultPart: st.builds(ToolResultPart, TEXT, TEXT, TEXT, LABELS, st.booleans(), FIELDS),
 }
 MESSAGES = st.builds(
     Message,
