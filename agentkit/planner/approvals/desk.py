@@ -11,6 +11,7 @@ What is not covered: who sits in front of an approver in this process, see ``key
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -26,7 +27,6 @@ from agentkit.planner.approvals.store import ApprovalStore
 from agentkit.planner.clock import system_clock
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable, Sequence
 
     from agentkit.messages import JsonObject
@@ -113,7 +113,18 @@ class ApprovalDesk:
 
         ``binding``: of the call as it stands at that moment. The step raises ``ApprovalError``.
         """
-        return partial(self._store.redeem, request_id=request.request_id, binding=binding)
+
+        def redeem(connection: sqlite3.Connection) -> Standing:
+            try:
+                return self._store.redeem(connection, request.request_id, binding)
+            except (AgentkitError, sqlite3.Error):
+                raise
+            except Exception as error:
+                raise ApprovalError(
+                    f"the decision could not be checked ({type(error).__name__})"
+                ) from error
+
+        return redeem
 
     async def _ask(self, request: ApprovalRequest) -> tuple[ApprovalRequest, Standing]:
         if request.binding is None or request.arguments is None:
