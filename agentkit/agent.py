@@ -10,13 +10,25 @@ from __future__ import annotations
 
 import uuid
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from agentkit.errors import AuditError, RunSuspended, StateError
 from agentkit.messages import Message
-from agentkit.planner import Gate, NobodyPresent, Planner, ToolPolicy, TurnLimits
+from agentkit.planner import (
+    ApprovalDesk,
+    Gate,
+    LeaveForLater,
+    NobodyPresent,
+    Planner,
+    RunStore,
+    ToolPolicy,
+    TurnLimits,
+)
+from agentkit.planner.clock import system_clock
 from agentkit.planner.events import ignore
 from agentkit.progress import silent
 from agentkit.spec import LoadedSpec, load_spec
@@ -27,7 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agentkit.audit import AuditLog
-    from agentkit.planner import Answer, Approver, Observer
+    from agentkit.planner import Answer, Approver, Claim, Observer, StateFile
     from agentkit.progress import Progress
     from agentkit.spec import AgentSpec
     from agentkit.startup import Rooms, StartupObserver, StartupReport
@@ -47,13 +59,18 @@ class Agent:
     ) -> None:
         self._rooms = rooms
         self._run_id = run_id
+        self._spec_name = spec.name
+        self._claim: Claim | None = None
         self._turns = 0
+        self._open_turn: str | None = None
         self._lock = anyio.Lock()
         self._conversation: tuple[Message, ...] = (
             (Message.system(spec.instructions),) if spec.instructions else ()
         )
         policies = {
-            name: ToolPolicy(stated.approval, stated.arguments, stated.calls_per_minute)
+            name: ToolPolicy(
+                stated.approval, stated.arguments, stated.calls_per_minute, stated.two_persons
+            )
             for name, stated in spec.tools.items()
         }
         limits = spec.limits
@@ -63,10 +80,16 @@ class Agent:
             gate=Gate(rooms.tools, policies, rooms.guards, rooms.code_guards),
             guards=rooms.guards,
             log=rooms.log,
-            approver=approver,
             limits=TurnLimits(limits.steps, limits.tool_calls, limits.tokens, limits.wall_s),
             settings=spec.model.generation.settings,
             observe=observe,
+            state=rooms.state,
+            desk=ApprovalDesk(
+                rooms.state,
+                approvers=[stated.trusted for stated in spec.approvals.approvers],
+                approver=approver,
+                lifetime_s=spec.approvals.expires_after_s,
+            ),
         )
 
     @classmethod
@@ -75,6 +98,7 @@ class Agent:
         cls,
         spec: str | Path | LoadedSpec,
         *,
+        run_id: str | None = None,
         approver: Approver | None = None,
         observe: Observer = ignore,
         observe_startup: StartupObserver = ignore_check,
@@ -82,21 +106,22 @@ class Agent:
     ) -> AsyncIterator[Agent]:
         """Check everything and open an agent; leaving the context closes all of it.
 
-        ``approver`` answers questions; without one every question is answered no. ``observe`` and
-        ``observe_startup`` are told what happens, ``progress`` of long steps. Raises ``SpecError``,
-        ``StartupRefused``, ``ToolError`` or ``ModelError``.
+        ``run_id`` continues a run that the state keeps; left out, a new one begins. ``approver``
+        answers questions; without one every question is answered no, or waits in the store where
+        the specification says ``approvals: {wait: suspend}``. ``observe`` and ``observe_startup``
+        are told what happens, ``progress`` of long steps. Raises ``SpecError``,
+        ``StartupRefused``, ``ToolError``, ``ModelError`` or ``StateError``.
         """
         loaded = spec if isinstance(spec, LoadedSpec) else load_spec(spec)
-        run_id = uuid.uuid4().hex
+        continued = run_id is not None
+        run_id = run_id or uuid.uuid4().hex
+        absent = LeaveForLater() if loaded.spec.approvals.wait == "suspend" else NobodyPresent()
         async with AsyncExitStack() as stack:
             rooms = await start(loaded, run_id, stack, progress=progress, observe=observe_startup)
-            yield cls(
-                loaded.spec,
-                rooms,
-                run_id,
-                approver=approver or NobodyPresent(),
-                observe=observe,
-            )
+            agent = cls(loaded.spec, rooms, run_id, approver=approver or absent, observe=observe)
+            if continued:
+                await agent._continue()
+            yield agent
 
     @property
     def report(self) -> StartupReport:
@@ -121,15 +146,82 @@ class Agent:
     async def run(self, text: str) -> Answer:
         """Answer one message of the user.
 
-        Raises ``TurnStopped``, ``ModelError``, ``SandboxError`` or ``AuditError``.
+        Raises ``TurnStopped``, ``RunSuspended`` (people have to decide; see ``resume``),
+        ``ModelError``, ``SandboxError``, ``StateError`` or ``AuditError``.
         """
         async with self._lock:
+            if self._open_turn is not None:
+                raise StateError(
+                    f"run {self._run_id} has a turn that is not finished",
+                    cure="resume it, or cancel the run and begin another",
+                )
             self._turns += 1
+            return await self._turn(text)
+
+    async def resume(self) -> Answer:
+        """Go on with the turn that was suspended or interrupted; nothing is done twice.
+
+        Where the last turn was answered already, its answer is returned. Raises as ``run`` does.
+        """
+        async with self._lock:
+            if self._open_turn is not None:
+                return await self._turn(self._open_turn)
+            turns = await self._state.write(partial(self._runs.turns, run_id=self._run_id))
+            if not turns or turns[-1].answer is None:
+                raise StateError(
+                    f"run {self._run_id} has nothing to resume", cure="ask it something"
+                )
+            return turns[-1].answer
+
+    async def _turn(self, text: str) -> Answer:
+        if self._claim is None:
+            await self._take()
+        self._open_turn = text
+        try:
             result = await self._planner.run(
-                self._conversation, text, run_id=self._run_id, turn=self._turns
+                self._conversation,
+                text,
+                run_id=self._run_id,
+                turn=self._turns,
+                claim=self._claim,
             )
-            self._conversation = result.conversation
-            return result.answer
+        except (RunSuspended, StateError, AuditError):
+            raise  # the turn can be resumed
+        except BaseException:
+            self._open_turn = None
+            raise
+        self._open_turn = None
+        self._conversation = result.conversation
+        return result.answer
+
+    async def _continue(self) -> None:
+        """Take over a run that the state keeps, with its conversation and its open turn."""
+        row = await self._state.write(partial(self._runs.get, run_id=self._run_id))
+        await self._take()
+        messages = await self._state.write(partial(self._runs.messages, run_id=self._run_id))
+        self._conversation = (*self._conversation, *messages)
+        self._turns = row.turn
+        if row.status in {"running", "suspended"}:
+            turns = await self._state.write(partial(self._runs.turns, run_id=self._run_id))
+            self._open_turn = turns[-1].text
+
+    async def _take(self) -> None:
+        self._claim = await self._state.write(
+            partial(
+                self._runs.claim,
+                run_id=self._run_id,
+                agent=self._spec_name,
+                spec_sha256=self._rooms.report.spec_sha256,
+            )
+        )
+
+    @property
+    def _state(self) -> StateFile:
+        return self._rooms.state
+
+    @property
+    def _runs(self) -> RunStore:
+        return RunStore(system_clock)
 
 
 class BlockingAgent:
@@ -148,14 +240,23 @@ class BlockingAgent:
         """Answer one message of the user; see ``Agent.run``."""
         return self._portal.call(self._agent.run, text)
 
+    def resume(self) -> Answer:
+        """Go on with an unfinished turn; see ``Agent.resume``."""
+        return self._portal.call(self._agent.resume)
+
 
 @contextmanager
 def open_blocking(
-    spec: str | Path | LoadedSpec, *, approver: Approver | None = None
+    spec: str | Path | LoadedSpec,
+    *,
+    run_id: str | None = None,
+    approver: Approver | None = None,
 ) -> Iterator[BlockingAgent]:
     """Open an agent as ``Agent.open`` does, on an event loop in a thread of its own."""
     with (
         start_blocking_portal() as portal,
-        portal.wrap_async_context_manager(Agent.open(spec, approver=approver)) as agent,
+        portal.wrap_async_context_manager(
+            Agent.open(spec, run_id=run_id, approver=approver)
+        ) as agent,
     ):
         yield BlockingAgent(agent, portal)

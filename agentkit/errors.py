@@ -15,21 +15,27 @@ which is one number per class of failure:
     ├── AuditError                    8   the audit log cannot be written or read
     │   └── AuditDamaged              8   the log's content contradicts itself
     ├── ToolError                     9   a tool is declared wrongly or failed
-    └── TurnStopped                  10   a turn ended without an answer
+    ├── TurnStopped                  10   a turn ended without an answer
+    │   └── RunSuspended             11   it waits for a person and can be resumed later
+    ├── StateError                   12   the store of runs and approvals cannot be used
+    └── ApprovalError                13   a person's decision is unknown, expired, used or forged
 """
 
 from __future__ import annotations
 
 __all__ = [
     "AgentkitError",
+    "ApprovalError",
     "AuditDamaged",
     "AuditError",
     "BackendError",
     "GuardError",
     "ModelError",
+    "RunSuspended",
     "SandboxError",
     "SpecError",
     "StartupRefused",
+    "StateError",
     "ToolError",
     "TurnStopped",
     "WeightsMismatch",
@@ -139,3 +145,35 @@ class TurnStopped(AgentkitError):
     def __init__(self, message: str, *, reason: str, cure: str = "", place: str = "") -> None:
         self.reason = reason
         super().__init__(message, cure=cure, place=place)
+
+
+class RunSuspended(TurnStopped):
+    """A turn waits for people; nothing it asks about has run, and ``Agent.resume`` goes on.
+
+    ``requests``: the ids of the open questions, as ``agentkit approvals`` names them.
+    """
+
+    exit_code = 11
+
+    def __init__(self, run_id: str, requests: tuple[str, ...]) -> None:
+        self.run_id = run_id
+        self.requests = requests
+        count = len(requests)
+        super().__init__(
+            f"run {run_id} waits for {count} approval{'s' if count > 1 else ''}: "
+            + ", ".join(requests),
+            reason="suspended",
+            cure="decide with `agentkit approvals`, then continue with `agentkit runs resume`",
+        )
+
+
+class StateError(AgentkitError):
+    """The store of runs and approvals cannot be opened, read or written."""
+
+    exit_code = 12
+
+
+class ApprovalError(AgentkitError):
+    """A person's decision does not count: unknown, expired, used, voided or not theirs."""
+
+    exit_code = 13

@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from agentkit import __version__
+from agentkit.cli.approvals import list_requests, show_request
+from agentkit.cli.approvals_decide import approve, deny, keygen
 from agentkit.cli.audit_show import show
 from agentkit.cli.audit_tail import tail
 from agentkit.cli.audit_verify import verify
@@ -18,6 +20,7 @@ from agentkit.cli.init import init
 from agentkit.cli.licence import licence
 from agentkit.cli.logs import LogLevel, configure_logs
 from agentkit.cli.run import run
+from agentkit.cli.runs import cancel, list_runs, resume, show_run
 from agentkit.cli.sandbox import build, check
 from agentkit.cli.schema import schema
 from agentkit.cli.validate import validate
@@ -37,6 +40,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _audit = typer.Typer(no_args_is_help=True, help="Verify and read an audit log.")
+_approvals = typer.Typer(no_args_is_help=True, help="Decide what agents ask people.")
+_runs = typer.Typer(no_args_is_help=True, help="Runs that wait, were interrupted or are done.")
 _evaluate = typer.Typer(no_args_is_help=True, help="Measure a model for this work.")
 _sandbox = typer.Typer(no_args_is_help=True, help="Build and try the walls around code.")
 
@@ -49,6 +54,8 @@ app.command(rich_help_panel=_BEGIN, epilog="Example: agentkit schema -o agent.sc
 app.command(rich_help_panel=_WORK, epilog="Example: agentkit validate agent.yaml")(validate)
 app.command(rich_help_panel=_WORK, epilog="Example: agentkit run agent.yaml 'What is 6 * 7?'")(run)
 app.command(rich_help_panel=_WORK, epilog="Example: agentkit chat agent.yaml")(chat)
+app.add_typer(_approvals, name="approvals", rich_help_panel=_WORK)
+app.add_typer(_runs, name="runs", rich_help_panel=_WORK)
 app.add_typer(_sandbox, name="sandbox", rich_help_panel=_WORK)
 app.command(rich_help_panel=_PROVE, epilog="Example: agentkit licence agent.yaml")(licence)
 app.add_typer(_evaluate, name="evaluate", rich_help_panel=_PROVE)
@@ -57,6 +64,17 @@ app.add_typer(_audit, name="audit", rich_help_panel=_PROVE)
 _evaluate.command(epilog="Example: agentkit evaluate tools --cases 100")(tools)
 _sandbox.command(epilog="Example: agentkit sandbox build")(build)
 _sandbox.command(epilog="Example: agentkit sandbox check wasm")(check)
+_approvals.command("list", epilog="Example: agentkit approvals list agent.yaml")(list_requests)
+_approvals.command("show", epilog="Example: agentkit approvals show agent.yaml 3f2a9c01d4e5")(
+    show_request
+)
+_approvals.command(epilog="Example: agentkit approvals approve agent.yaml 3f2a9c01d4e5")(approve)
+_approvals.command(epilog="Example: agentkit approvals deny agent.yaml 3f2a9c01d4e5")(deny)
+_approvals.command(epilog="Example: agentkit approvals keygen --name kari")(keygen)
+_runs.command("list", epilog="Example: agentkit runs list agent.yaml")(list_runs)
+_runs.command("show", epilog="Example: agentkit runs show agent.yaml 5d1c")(show_run)
+_runs.command(epilog="Example: agentkit runs resume agent.yaml 5d1c")(resume)
+_runs.command(epilog="Example: agentkit runs cancel agent.yaml 5d1c")(cancel)
 _audit.command(epilog="Example: agentkit audit verify agent.yaml --checkpoint note.txt")(verify)
 _audit.command(epilog="Example: agentkit audit tail agent.yaml -n 50")(tail)
 _audit.command(epilog="Example: agentkit audit show agent.yaml --call 1.1.1")(show)

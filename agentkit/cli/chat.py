@@ -11,9 +11,10 @@ import importlib
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from agentkit.agent import Agent
-from agentkit.cli.approver import TerminalApprover, os_user
+from agentkit.cli.approver import os_user
 from agentkit.cli.failures import show_error
-from agentkit.cli.options import ApproverName, SpecFile
+from agentkit.cli.options import ApproverKeyFile, ApproverName, SpecFile
+from agentkit.cli.person import person_for
 from agentkit.cli.progress import ShownProgress
 from agentkit.cli.screen import Screen
 from agentkit.cli.startup_view import StartupView
@@ -34,11 +35,11 @@ _HELP = (
 )
 
 
-def chat(spec: SpecFile, approver: ApproverName = "") -> None:
+def chat(spec: SpecFile, approver: ApproverName = "", key: ApproverKeyFile = None) -> None:
     """Talk with an agent; Ctrl-C stops a turn, Ctrl-D leaves."""
     screen = Screen.here()
     loaded = load_spec(spec)
-    person = TerminalApprover(approver or os_user())
+    person = person_for(loaded, approver or os_user(), key)
     with ShownProgress(screen) as progress:
         view = TurnView(screen, loaded.spec.sandbox.tier.value)
         opening = Agent.open(

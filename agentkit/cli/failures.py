@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from agentkit.cli.screen import Screen
-from agentkit.errors import AgentkitError, StartupRefused, TurnStopped
+from agentkit.errors import AgentkitError, RunSuspended, StartupRefused, TurnStopped
 from agentkit.spec import SpecProblems
 
 if TYPE_CHECKING:
@@ -73,6 +73,8 @@ def error_json(error: AgentkitError) -> JsonObject:
         found |= {"rule": error.rule, "clause": error.clause}
     if isinstance(error, TurnStopped):
         found["reason"] = error.reason
+    if isinstance(error, RunSuspended):
+        found |= {"run": error.run_id, "requests": [*error.requests]}
     if isinstance(error, SpecProblems):
         found["problems"] = [
             {

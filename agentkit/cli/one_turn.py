@@ -21,24 +21,57 @@ if TYPE_CHECKING:
     from agentkit.planner import Answer, Approver, TurnEvent
     from agentkit.startup import StartupCheck
 
-__all__ = ["ask", "ask_as_json"]
+__all__ = ["ask", "ask_as_json", "resume_as_json", "resume_run"]
 
 
-async def ask(screen: Screen, spec: Path, text: str, approver: Approver) -> Answer:
+async def ask(screen: Screen, spec: Path, text: str, approver: Approver | None) -> Answer:
     """Start the agent, ask it, and show everything on the way; the answer too."""
+    return await _show(screen, spec, approver, text=text)
+
+
+async def resume_run(screen: Screen, spec: Path, run_id: str, approver: Approver | None) -> Answer:
+    """Start the agent on a run it left, go on, and show everything on the way."""
+    return await _show(screen, spec, approver, run_id=run_id)
+
+
+async def ask_as_json(screen: Screen, spec: Path, text: str, approver: Approver | None) -> Answer:
+    """Start the agent, ask it, and print one JSON object, also where it fails."""
+    return await _emit(screen, spec, approver, text=text)
+
+
+async def resume_as_json(
+    screen: Screen, spec: Path, run_id: str, approver: Approver | None
+) -> Answer:
+    """Start the agent on a run it left, go on, and print one JSON object."""
+    return await _emit(screen, spec, approver, run_id=run_id)
+
+
+async def _show(
+    screen: Screen,
+    spec: Path,
+    approver: Approver | None,
+    *,
+    text: str | None = None,
+    run_id: str | None = None,
+) -> Answer:
     loaded = load_spec(spec)
     with ShownProgress(screen) as progress:
         startup = StartupView(screen, progress)
         turn = TurnView(screen, loaded.spec.sandbox.tier.value)
         async with Agent.open(
-            loaded, approver=approver, observe=turn, observe_startup=startup, progress=progress
+            loaded,
+            run_id=run_id,
+            approver=approver,
+            observe=turn,
+            observe_startup=startup,
+            progress=progress,
         ) as agent:
             progress.clear()
             startup.finish(agent.report)
-            screen.title("Question")
-            screen.block(text, indent=2)
+            screen.title("Question" if text is not None else "Resumed")
+            screen.block(text if text is not None else agent.run_id, indent=2)
             try:
-                answer = await agent.run(text)
+                answer = await (agent.resume() if text is None else agent.run(text))
             finally:
                 turn.settle()
             show_answer(screen, answer)
@@ -46,11 +79,17 @@ async def ask(screen: Screen, spec: Path, text: str, approver: Approver) -> Answ
     return answer
 
 
-async def ask_as_json(screen: Screen, spec: Path, text: str, approver: Approver) -> Answer:
-    """Start the agent, ask it, and print one JSON object, also where it fails."""
+async def _emit(
+    screen: Screen,
+    spec: Path,
+    approver: Approver | None,
+    *,
+    text: str | None = None,
+    run_id: str | None = None,
+) -> Answer:
     result: JsonObject = {"ok": False, "spec": str(spec)}
     try:
-        answer = await _collect(screen, spec, text, approver, result)
+        answer = await _collect(screen, spec, approver, result, text=text, run_id=run_id)
     except AgentkitError as error:
         result["error"] = error_json(error)
         raise
@@ -60,7 +99,13 @@ async def ask_as_json(screen: Screen, spec: Path, text: str, approver: Approver)
 
 
 async def _collect(
-    screen: Screen, spec: Path, text: str, approver: Approver, result: JsonObject
+    screen: Screen,
+    spec: Path,
+    approver: Approver | None,
+    result: JsonObject,
+    *,
+    text: str | None,
+    run_id: str | None,
 ) -> Answer:
     loaded = load_spec(spec)
     result |= {"agent": loaded.spec.name, "spec_sha256": loaded.sha256}
@@ -78,6 +123,7 @@ async def _collect(
     with ShownProgress(screen) as progress:
         async with Agent.open(
             loaded,
+            run_id=run_id,
             approver=approver,
             observe=note_event,
             observe_startup=note_check,
@@ -85,6 +131,6 @@ async def _collect(
         ) as agent:
             result["notices"] = [*agent.report.notices]
             result["audit"] = {"path": str(agent.log.path), "run_id": agent.run_id}
-            answer = await agent.run(text)
+            answer = await (agent.resume() if text is None else agent.run(text))
     result |= {"ok": True, "answer": answer_json(answer)}
     return answer

@@ -5,7 +5,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-__all__ = ["ApproverName", "AsJson", "LogOrSpec", "SpecFile"]
+__all__ = ["ApproverKeyFile", "ApproverName", "AsJson", "LogOrSpec", "SpecFile"]
 
 SpecFile: TypeAlias = Annotated[Path, typer.Argument(help="The agent.yaml.", metavar="FILE")]
 
@@ -17,6 +17,15 @@ ApproverName: TypeAlias = Annotated[
         "--approver",
         metavar="NAME",
         help="Whose answers are recorded at approvals; by default the user of the system.",
+    ),
+]
+
+ApproverKeyFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--approver-key",
+        metavar="FILE",
+        help="Ask here and sign the answers with this key; see `agentkit approvals keygen`.",
     ),
 ]
 

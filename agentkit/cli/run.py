@@ -5,11 +5,13 @@ from typing import Annotated
 import anyio
 import typer
 
-from agentkit.cli.approver import TerminalApprover, os_user
+from agentkit.cli.approver import os_user
 from agentkit.cli.message import read_message
 from agentkit.cli.one_turn import ask, ask_as_json
-from agentkit.cli.options import ApproverName, AsJson, SpecFile
+from agentkit.cli.options import ApproverKeyFile, ApproverName, AsJson, SpecFile
+from agentkit.cli.person import person_for
 from agentkit.cli.screen import Screen
+from agentkit.spec import load_spec
 
 __all__ = ["run"]
 
@@ -21,8 +23,9 @@ def run(
     ],
     as_json: AsJson = False,
     approver: ApproverName = "",
+    key: ApproverKeyFile = None,
 ) -> None:
     """Ask an agent one thing; show startup, each step with its decision, and the answer."""
     text = read_message(message)
-    person = TerminalApprover(approver or os_user())
+    person = person_for(load_spec(spec), approver or os_user(), key)
     anyio.run(ask_as_json if as_json else ask, Screen.here(), spec, text, person)

@@ -1,7 +1,17 @@
-"""The loop, the gate, approvals and budgets."""
+"""The loop, the gate, approvals, durable runs and budgets."""
 
 from agentkit.planner.answer import Answer, TurnResult
-from agentkit.planner.approval import Approval, ApprovalRequest, Approver, NobodyPresent
+from agentkit.planner.approvals import (
+    Approval,
+    ApprovalDesk,
+    ApprovalRequest,
+    Approver,
+    ApproverKey,
+    LeaveForLater,
+    NobodyPresent,
+    SigningApprover,
+    TrustedApprover,
+)
 from agentkit.planner.budget import TurnLimits
 from agentkit.planner.commitment import Commitment, Committed
 from agentkit.planner.decision import Decision, Evidence, Outcome, Ruling
@@ -17,30 +27,41 @@ from agentkit.planner.events import (
 )
 from agentkit.planner.gate import Gate
 from agentkit.planner.rules import ToolPolicy
+from agentkit.planner.runs import Claim, RunRow, RunStore
+from agentkit.planner.state import StateFile
 from agentkit.planner.turn import Planner
 
 __all__ = [
     "Answer",
     "Approval",
+    "ApprovalDesk",
     "ApprovalGiven",
     "ApprovalRequest",
     "Approver",
+    "ApproverKey",
     "CallFinished",
     "CallRuled",
+    "Claim",
     "Commitment",
     "Committed",
     "ContentJudged",
     "Decision",
     "Evidence",
     "Gate",
+    "LeaveForLater",
     "ModelReplied",
     "NobodyPresent",
     "Observer",
     "Outcome",
     "Planner",
     "Ruling",
+    "RunRow",
+    "RunStore",
+    "SigningApprover",
+    "StateFile",
     "StepStarted",
     "ToolPolicy",
+    "TrustedApprover",
     "TurnEvent",
     "TurnLimits",
     "TurnResult",

@@ -1,27 +1,34 @@
-"""From proposed calls to results: rule, ask, record the intent, run, record the outcome, guard.
+"""From proposed calls to results: permit, record the intent, run, record the outcome, guard.
 
-All calls of a reply are ruled over and asked about first, one after the other; those that may run
-then run side by side. Results are matched to calls by call id, never by the order of finishing.
+All calls of a reply are ruled over and asked about first, one after the other; where people have to
+decide first, none of them runs yet; those that may run then run side by side. Results are matched
+to calls by call id, never by the order of finishing.
+
+What is covered: a call's start is in the journal, and the decision that permits it is used up in
+the same write, before its intent is audited and before its function is called; the arguments are
+hashed again for that. A start without an outcome is an effect that may have happened.
+
+What is not covered: what a function does after it was cancelled, or when it ignores its key.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import anyio
 import structlog
 
-from agentkit.errors import AgentkitError, ToolError
+from agentkit.errors import AgentkitError, ApprovalError, RunSuspended, StateError, ToolError
 from agentkit.guards import Action, Boundary, GuardContext
 from agentkit.messages import ToolCallPart, ToolResultPart
-from agentkit.planner.approval import Approval, ApprovalRequest
-from agentkit.planner.decision import Decision, Outcome
-from agentkit.planner.events import ApprovalGiven, CallFinished, CallRuled, ContentJudged
+from agentkit.planner.decision import Decision, Outcome, Ruling
+from agentkit.planner.events import CallFinished, ContentJudged
+from agentkit.planner.permission import Circumstances, Permit, Refusal, Waiting
+from agentkit.planner.runs.wire import CallOutcome, CallResult, Started
 from agentkit.tools.declaration import ToolCall
 
 if TYPE_CHECKING:
@@ -29,15 +36,14 @@ if TYPE_CHECKING:
 
     from agentkit.guards import GuardPipeline
     from agentkit.messages import Message
-    from agentkit.planner.approval import Approver
     from agentkit.planner.commitment import Commitment
-    from agentkit.planner.decision import Ruling
     from agentkit.planner.events import Observer
-    from agentkit.planner.gate import Gate
+    from agentkit.planner.permission import PermissionRoom
     from agentkit.planner.record import Recorder
+    from agentkit.planner.runs import Journal
     from agentkit.tools.declaration import Tool
 
-__all__ = ["CallRoom", "Settled", "ask_person"]
+__all__ = ["CallRoom", "Settled"]
 
 _log = structlog.get_logger(__name__)
 
@@ -45,12 +51,14 @@ _log = structlog.get_logger(__name__)
 @dataclass(frozen=True, slots=True)
 class Settled:
     """The results of one reply's calls, in the calls' order. ``suspect``: a guard found signs of
-    injection in one of them. ``admitted``: every call of the turn that might run so far.
+    injection in one of them. ``admitted``: every call of the turn that might run so far. ``notes``:
+    what approvers said of calls they changed.
     """
 
     results: tuple[ToolResultPart, ...]
     suspect: bool
     admitted: tuple[ToolCallPart, ...] = ()
+    notes: tuple[Message, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +66,9 @@ class CallRoom:
     """Everything that stands between a proposed call and its result."""
 
     tools: Mapping[str, Tool]
-    gate: Gate
+    permission: PermissionRoom
     guards: GuardPipeline
-    approver: Approver
+    journal: Journal
     recorder: Recorder
     observe: Observer
 
@@ -75,79 +83,127 @@ class CallRoom:
     ) -> Settled:
         """Rule over the calls and run those that may run, after those ``admitted`` before them.
 
-        Raises ``AuditError`` and ``SandboxError``: without a log or a wall nothing goes on.
+        Raises ``RunSuspended`` where people have to decide, ``AuditError``, ``StateError`` and
+        ``SandboxError``: without a log, a journal or a wall nothing goes on.
         """
-        results: dict[str, ToolResultPart] = {}
-        permitted: list[ToolCallPart] = []
-        for call in calls:
-            with self.recorder.timings.room("gate"):
-                ruling = await self.gate.rule(
-                    call,
-                    conversation,
-                    commitment=commitment,
-                    admitted=(*admitted, *permitted),
-                    suspect=suspect,
-                )
-            refusal = await self._permit(call, ruling)
-            if refusal is None:
-                permitted.append(call)
-            else:
-                results[call.call_id] = _refused(call, refusal)
-                self.observe(CallFinished(call, results[call.call_id], ran=False, elapsed_s=0.0))
+        around = Circumstances(conversation, commitment, admitted, suspect)
+        permitted = await self._permitted(calls, around)
         failures: list[AgentkitError] = []
-        suspects: list[str] = []
 
-        async def carry_out(call: ToolCallPart) -> None:
+        async def carry_out(call: ToolCallPart, permit: Permit) -> None:
             try:
-                result, suspicious = await self._run(call, conversation)
+                await self._run(call, permit, conversation)
             except AgentkitError as error:
                 failures.append(error)
-                return
-            results[call.call_id] = result
-            if suspicious:
-                suspects.append(call.call_id)
 
         async with anyio.create_task_group() as group:
-            for call in permitted:
-                group.start_soon(carry_out, call)
+            for call, permit in permitted:
+                group.start_soon(carry_out, call, permit)
         if failures:
             raise failures[0]
+        kept = [self._kept(call) for call in calls]
         return Settled(
-            tuple(results[call.call_id] for call in calls),
-            suspect or bool(suspects),
-            (*admitted, *permitted),
+            tuple(result.part for result in kept),
+            suspect or any(result.suspect for result in kept),
+            (*admitted, *(result.ran for result in kept if result.ran is not None)),
+            tuple(result.note for result in kept if result.note is not None),
         )
 
-    async def _permit(self, call: ToolCallPart, ruling: Ruling) -> Decision | None:
-        """Return None where the call may run, else the decision that forbids it."""
-        await self.recorder.ruled(call, ruling)
-        self.observe(CallRuled(call, ruling))
-        if ruling.final.outcome is Outcome.ALLOW:
-            return None
-        if ruling.final.outcome is Outcome.DENY:
-            return ruling.final
-        shown = json.dumps(call.arguments, ensure_ascii=False, sort_keys=True, indent=2)
-        request = ApprovalRequest(
-            self.recorder.run_id, call.call_id, call.name, shown, ruling.final
-        )
-        approval = await ask_person(self.approver, request, self.recorder, self.observe)
-        if approval.approved:
-            return None
-        comment = f": {approval.comment}" if approval.comment else ""
-        return Decision(
-            Outcome.DENY,
-            ruling.final.rule,
-            f"{ruling.final.reason}; not approved{comment}",
-            ruling.final.cure,
-        )
+    async def _permitted(
+        self, calls: Sequence[ToolCallPart], around: Circumstances
+    ) -> list[tuple[ToolCallPart, Permit]]:
+        """Return the calls that may run now; the refused ones are settled. Raises
+        ``RunSuspended`` with every open question.
+        """
+        permitted: list[tuple[ToolCallPart, Permit]] = []
+        waiting: list[str] = []
+        for call in calls:
+            kept = self.journal.recall(f"{call.call_id}/result")
+            if isinstance(kept, CallResult):
+                earlier = kept.ran
+            else:
+                found = await self.permission.permit(call, around)
+                earlier = await self._sort(call, found, permitted, waiting)
+            if earlier is not None:
+                around = replace(around, admitted=(*around.admitted, earlier))
+        if waiting:
+            raise RunSuspended(self.recorder.run_id, tuple(waiting))
+        return permitted
+
+    async def _sort(
+        self,
+        call: ToolCallPart,
+        found: Permit | Refusal | Waiting,
+        permitted: list[tuple[ToolCallPart, Permit]],
+        waiting: list[str],
+    ) -> ToolCallPart | None:
+        """Put a call where it belongs; return it where it has to be counted as admitted."""
+        match found:
+            case Permit():
+                permitted.append((call, found))
+                return found.call
+            case Waiting():
+                waiting.append(found.request_id)
+                return call
+            case Refusal():
+                await self._refuse(call, found)
+                return call if found.unknown else None
+
+    async def _refuse(self, call: ToolCallPart, refusal: Refusal) -> None:
+        part = _refused(call, refusal)
+        if refusal.unknown:
+            await self.recorder.outcome(call, "unknown", part.text)
+        ran = call if refusal.unknown else None
+        await self._keep(call, CallResult(part, suspect=False, ran=ran, note=refusal.note))
+        self.observe(CallFinished(call, part, ran=False, elapsed_s=0.0))
 
     async def _run(
-        self, call: ToolCallPart, conversation: Sequence[Message]
-    ) -> tuple[ToolResultPart, bool]:
+        self, proposed: ToolCallPart, permit: Permit, conversation: Sequence[Message]
+    ) -> None:
+        """Run a permitted call, which an approver may have changed, and keep its result."""
+        call, start = permit.call, time.perf_counter()
+        outcome = self.journal.recall(f"{call.call_id}/outcome")
+        if outcome is None:
+            try:
+                await self._start(permit)
+            except ApprovalError as error:
+                decision = Decision(Outcome.DENY, "approval", error.message, error.cure)
+                await self.recorder.ruled(call, Ruling((decision,)), self.permission.gate.digest)
+                await self._refuse(proposed, Refusal(decision, note=permit.note))
+                return
+            outcome = await self._execute(call)
+        else:
+            # The crash may have come between the journal and the audit log.
+            await self.recorder.outcome(call, outcome.status, outcome.text)
+        if permit.note is not None:
+            conversation = (*conversation, permit.note)
+        # The model is answered under the id that it knows, whatever an approver changed.
+        answered = replace(call, call_id=proposed.call_id)
+        part, suspect = await self._guarded(answered, outcome, conversation)
+        await self._keep(proposed, CallResult(part, suspect, call, permit.note))
+        elapsed_s = time.perf_counter() - start
+        self.observe(CallFinished(proposed, part, ran=True, elapsed_s=elapsed_s))
+
+    async def _start(self, permit: Permit) -> None:
+        """Write that the call starts. Raises ``ApprovalError`` where its decision does not hold."""
+        if not permit.start_key:
+            return
+        redeem = None
+        if permit.request is not None:
+            binding = self.permission.binding(permit.call, permit.request.call_id)
+            redeem = self.permission.desk.redemption(permit.request, binding)
+        started = Started(self.permission.gate.digest)
+        try:
+            await self.journal.keep(permit.start_key, started, redeem=redeem)
+        except StateError as error:
+            decision = Decision(Outcome.DENY, "journal", error.message, error.cure)
+            await self.recorder.ruled(permit.call, Ruling((decision,)), started.policy_sha256)
+            raise
+
+    async def _execute(self, call: ToolCallPart) -> CallOutcome:
         tool = self.tools[call.name]
         await self.recorder.intent(call, tool.effect.value)
         key = hashlib.sha256(f"{self.recorder.run_id}\0{call.call_id}".encode()).hexdigest()
-        start = time.perf_counter()
         status, text = "cancelled", ""
         try:
             with self.recorder.timings.room("tool"):
@@ -163,24 +219,21 @@ class CallRoom:
             _log.exception("tool_failed", tool=call.name, call_id=call.call_id)
             status, text = "error", f"{call.name} failed: {type(error).__name__}"
         finally:
-            await self.recorder.outcome(call, status, text)
-        elapsed_s = time.perf_counter() - start
-        return await self._guarded(
-            call, text, conversation, is_error=status != "ok", elapsed_s=elapsed_s
-        )
+            outcome = CallOutcome(status, text)
+            with anyio.CancelScope(shield=True):
+                try:
+                    await self.journal.keep(f"{call.call_id}/outcome", outcome)
+                finally:
+                    await self.recorder.outcome(call, status, text)
+        return outcome
 
     async def _guarded(
-        self,
-        call: ToolCallPart,
-        text: str,
-        conversation: Sequence[Message],
-        *,
-        is_error: bool,
-        elapsed_s: float,
+        self, call: ToolCallPart, outcome: CallOutcome, conversation: Sequence[Message]
     ) -> tuple[ToolResultPart, bool]:
         """Judge a result before the model reads it: block replaces it, redact removes passages,
         review lets it through and marks the turn. What is left of it is labelled.
         """
+        text, is_error = outcome.text, outcome.status != "ok"
         with self.recorder.timings.room("guards"):
             judgement = await self.guards.judge(text, GuardContext.of(Boundary.TOOL_RESULT))
         if judgement.action is Action.BLOCK:
@@ -188,31 +241,26 @@ class CallRoom:
         else:
             text = judgement.text
         with self.recorder.timings.room("gate"):
-            result = self.gate.label(call, text, conversation, is_error=is_error)
-        await self.recorder.judged(Boundary.TOOL_RESULT, judgement, call.call_id, result.label)
+            part = self.permission.gate.label(call, text, conversation, is_error=is_error)
+        await self.recorder.judged(Boundary.TOOL_RESULT, judgement, call.call_id, part.label)
         self.observe(ContentJudged(Boundary.TOOL_RESULT, judgement))
-        self.observe(CallFinished(call, result, ran=True, elapsed_s=elapsed_s))
-        return result, judgement.action in {Action.REVIEW, Action.BLOCK}
+        return part, judgement.action in {Action.REVIEW, Action.BLOCK}
+
+    def _kept(self, call: ToolCallPart) -> CallResult:
+        result = self.journal.recall(f"{call.call_id}/result")
+        if not isinstance(result, CallResult):
+            raise StateError(f"the journal holds no result of call {call.call_id}")
+        return result
+
+    async def _keep(self, call: ToolCallPart, result: CallResult) -> None:
+        await self.journal.keep(f"{call.call_id}/result", result)
 
 
-async def ask_person(
-    approver: Approver, request: ApprovalRequest, recorder: Recorder, observe: Observer
-) -> Approval:
-    """Ask, record and return the answer; an approver that fails has not approved."""
-    try:
-        approval = await approver.decide(request)
-    except Exception as error:  # noqa: BLE001 - no answer is a no
-        _log.exception("approver_failed", call_id=request.call_id)
-        approval = Approval(
-            approved=False, approver="", comment=f"the approver failed ({type(error).__name__})"
-        )
-    await recorder.answered(request, approval)
-    observe(ApprovalGiven(request, approval))
-    return approval
-
-
-def _refused(call: ToolCallPart, decision: Decision) -> ToolResultPart:
+def _refused(call: ToolCallPart, refusal: Refusal) -> ToolResultPart:
+    decision = refusal.decision
     cure = f" What would change this: {decision.cure}." if decision.cure else ""
     text = f"Denied by rule {decision.rule}: {decision.reason}.{cure}"
+    if refusal.unknown:
+        text = f"Unknown outcome, and not repeated. {text}"
     # The reason may quote the model's own arguments, so the call's label stays on it.
     return ToolResultPart(call.call_id, call.name, text, call.label, is_error=True)

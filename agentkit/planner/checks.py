@@ -37,12 +37,12 @@ def check_constraints(proposal: Proposal) -> Decision:
 
 def check_approval(proposal: Proposal) -> Decision:
     """Ask where the operator wants every call asked."""
-    if proposal.policy.approval == "ask":
+    if proposal.policy.approval == "ask" or proposal.policy.two_persons:
         return Decision(
             Outcome.ASK,
             "approval",
             f"the operator wants each call of {proposal.tool.name} approved",
-            "a person approves",
+            "two persons approve" if proposal.policy.two_persons else "a person approves",
         )
     return Decision(Outcome.ALLOW, "approval", "not demanded")
 

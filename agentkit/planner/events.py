@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from agentkit.guards import Boundary, Judgement
     from agentkit.messages import ToolCallPart, ToolResultPart
     from agentkit.model.protocol import TokenUsage
-    from agentkit.planner.approval import Approval, ApprovalRequest
+    from agentkit.planner.approvals import Approval, ApprovalRequest
     from agentkit.planner.decision import Ruling
 
 __all__ = [

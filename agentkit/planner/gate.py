@@ -88,6 +88,11 @@ class Gate:
         """
         return self._digest
 
+    def persons(self, tool: str) -> int:
+        """Return how many different people must approve a call of ``tool``, where one is asked."""
+        policy = self._policies.get(tool)
+        return 2 if policy is not None and policy.two_persons else 1
+
     async def rule(
         self,
         call: ToolCallPart,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from agentkit.guards import Boundary, Judgement
     from agentkit.labels import Label
     from agentkit.messages import JsonObject, JsonValue, ToolCallPart
-    from agentkit.planner.approval import Approval, ApprovalRequest
+    from agentkit.planner.approvals import ApprovalRequest, Standing
     from agentkit.planner.commitment import Commitment
     from agentkit.planner.decision import Ruling
     from agentkit.planner.reply import Reply
@@ -41,9 +41,13 @@ class Recorder:
     turn: int
     timings: Timings
 
-    async def started(self, text: str) -> Receipt:
-        """Record the user's message before anything looks at it."""
-        return await self._write(EventKind.TURN_STARTED, sensitive={"text": text})
+    async def started(self, text: str, *, replayed: int = 0) -> Receipt:
+        """Record the user's message before anything looks at it.
+
+        ``replayed``: how many steps the journal holds already, where the turn is resumed.
+        """
+        body: JsonObject = {"resumed_after": replayed} if replayed else {}
+        return await self._write(EventKind.TURN_STARTED, body=body, sensitive={"text": text})
 
     async def judged(
         self,
@@ -101,10 +105,11 @@ class Recorder:
         entries: list[JsonValue] = [entry.to_json() for entry in commitment.entries]
         return await self._write(EventKind.MODEL, body=body, sensitive={"commitment": entries})
 
-    async def ruled(self, call: ToolCallPart, ruling: Ruling) -> Receipt:
+    async def ruled(self, call: ToolCallPart, ruling: Ruling, policy_sha256: str) -> Receipt:
         """Record the gate's ruling over a call; a denial is audited like a deed."""
         body: JsonObject = {
             "tool": call.name,
+            "policy_sha256": policy_sha256,
             **ruling.final.to_json(),
             "trail": [*rules_of(ruling.trail)],
         }
@@ -115,19 +120,30 @@ class Recorder:
             sensitive={"arguments": call.arguments, "reason": ruling.final.reason},
         )
 
-    async def answered(self, request: ApprovalRequest, approval: Approval) -> Receipt:
-        """Record who approved or refused what."""
+    async def answered(self, request: ApprovalRequest, standing: Standing) -> Receipt:
+        """Record who approved or refused what, and what their word is bound to."""
+        binding = request.binding
         body: JsonObject = {
             "subject": request.subject,
             "rule": request.decision.rule,
-            "approved": approval.approved,
-            "approver": approval.approver,
+            "approved": standing.state != "denied",
+            "changed": standing.changed is not None,
+            "approver": ", ".join(standing.people),
+            "request": request.request_id,
+            "statements": [*standing.statements],
+            "signed": "by trusted keys" if standing.is_signed else "unsigned by configuration",
+            "arguments_sha256": binding.arguments_sha256 if binding else "",
+            "policy_sha256": binding.policy_sha256 if binding else "",
         }
         return await self._write(
             EventKind.APPROVAL,
             call_id=request.call_id,
             body=body,
-            sensitive={"shown": request.shown, "comment": approval.comment},
+            sensitive={
+                "shown": request.shown,
+                "comment": standing.why,
+                **({"changed": standing.changed} if standing.changed is not None else {}),
+            },
         )
 
     async def intent(self, call: ToolCallPart, effect: str) -> Receipt:

@@ -3,7 +3,9 @@
 What is covered: the user's message is recorded and judged before the model reads it; each call
 goes through the gate; each result is judged before the model reads it; the answer is judged before
 anybody reads it; every way out of the turn, also cancellation, leaves a ``turn_ended`` record.
-A stopped turn leaves the conversation as it was before.
+A stopped turn leaves the conversation as it was before. What the model said, the gate ruled and
+tools returned is kept in the journal, so that a turn that people put off, or that a crash ended,
+is run again from its beginning without any of it happening twice.
 
 What is not covered: text is not streamed to the user while it is written, for it is judged whole.
 """
@@ -11,44 +13,66 @@ What is not covered: text is not streamed to the user while it is written, for i
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 
-from agentkit.errors import TurnStopped
+from agentkit.errors import AuditError, RunSuspended, StateError, TurnStopped
 from agentkit.guards import Action, Boundary, GuardContext
 from agentkit.labels import Label, SourceKind
 from agentkit.messages import Message, TextPart, ToolResultPart
 from agentkit.model.protocol import Constraint, GenerationSettings
 from agentkit.planner.answer import Answer, TurnResult
-from agentkit.planner.approval import ApprovalRequest, Approver, NobodyPresent
+from agentkit.planner.approvals import (
+    ApprovalDesk,
+    ApprovalRequest,
+    Approver,
+    Binding,
+    NobodyPresent,
+)
 from agentkit.planner.budget import Budget, TurnLimits
-from agentkit.planner.calls import CallRoom, ask_person
+from agentkit.planner.calls import CallRoom
+from agentkit.planner.clock import system_clock
 from agentkit.planner.commit_step import needs_commitment, request_commitment
 from agentkit.planner.commitment import Commitment
 from agentkit.planner.decision import Decision, Outcome
 from agentkit.planner.events import ContentJudged, ModelReplied, Observer, StepStarted, ignore
+from agentkit.planner.permission import PermissionRoom
 from agentkit.planner.record import Recorder
 from agentkit.planner.reply import Reply, ask_model
+from agentkit.planner.runs import Claim, Journal, RunStore
+from agentkit.planner.runs.wire import Admitted, Promised
+from agentkit.planner.state import StateFile
 from agentkit.planner.timings import Timings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import sqlite3
+    from collections.abc import Callable, Sequence
 
     from agentkit.audit import AuditLog
     from agentkit.guards import GuardPipeline, Judgement, Turn
     from agentkit.labels import Source
-    from agentkit.messages import ToolCallPart
+    from agentkit.messages import JsonObject, ToolCallPart
     from agentkit.model.protocol import ChatModel
+    from agentkit.planner.approvals import Standing
     from agentkit.planner.gate import Gate
     from agentkit.tools.declaration import Tool
 
 __all__ = ["Planner"]
 
 
+# Without log or journal nothing can be closed: the turn stays as a killed process leaves it.
+_RESUMABLE = frozenset({"answered", AuditError.__name__, "AuditDamaged", StateError.__name__})
+
+
 @dataclass(frozen=True, slots=True)
 class Planner:
-    """Runs turns. One planner serves one agent; turns of one conversation run one at a time."""
+    """Runs turns. One planner serves one agent; turns of one conversation run one at a time.
+
+    ``state``: where runs and approvals are kept, by default in this process's memory. ``desk``:
+    where people are asked; by default ``approver`` alone is, unsigned.
+    """
 
     model: ChatModel
     tools: tuple[Tool, ...]
@@ -59,22 +83,37 @@ class Planner:
     limits: TurnLimits = TurnLimits()
     settings: GenerationSettings = GenerationSettings()
     observe: Observer = ignore
+    state: StateFile = field(default_factory=StateFile.in_memory)
+    desk: ApprovalDesk | None = None
 
     async def run(
-        self, conversation: Sequence[Message], text: str, *, run_id: str, turn: int
+        self,
+        conversation: Sequence[Message],
+        text: str,
+        *,
+        run_id: str,
+        turn: int,
+        claim: Claim | None = None,
     ) -> TurnResult:
-        """Answer ``text``.
+        """Answer ``text``; a turn that was suspended or interrupted goes on where it was.
 
-        Raises ``TurnStopped`` (blocked content, a limit, no approval), ``ModelError``,
-        ``SandboxError`` or ``AuditError``; each is recorded first where the log can still be
-        written.
+        ``claim``: the hold on a run that was taken before. Raises ``TurnStopped`` (blocked content,
+        a limit, no approval), ``RunSuspended``, ``ModelError``, ``SandboxError``, ``StateError``
+        or ``AuditError``; each is recorded first where the log can still be written.
         """
         recorder = Recorder(self.log, run_id, turn, Timings())
         budget = Budget(self.limits)
+        journal: Journal | None = None
         reason = "cancelled"
         try:
+            if claim is None:
+                claim = await self.state.write(partial(RunStore(system_clock).claim, run_id=run_id))
+            journal = await Journal.open(self.state, claim, turn, text)
             with anyio.fail_after(self.limits.wall_s):
-                result = await _Turn(self, recorder, budget).run(tuple(conversation), text)
+                work = _Turn(self, recorder, budget, journal)
+                result = await work.run(tuple(conversation), text)
+            added = result.conversation[len(conversation) :]
+            await journal.ended("answered", added, result.answer)
             reason = "answered"
         except TimeoutError as error:
             reason = "wall_s"
@@ -90,15 +129,20 @@ class Planner:
             reason = type(error).__name__
             raise
         finally:
-            await recorder.ended(
-                reason,
-                {
-                    "steps": budget.steps,
-                    "tool_calls": budget.tool_calls,
-                    "tokens": budget.tokens,
-                },
-            )
+            await _close(journal, recorder, budget, reason)
         return result
+
+
+async def _close(journal: Journal | None, recorder: Recorder, budget: Budget, reason: str) -> None:
+    """Leave the turn as it ended: to be resumed, or closed."""
+    try:
+        if journal is not None and reason == "suspended":
+            await journal.suspended(reason)
+        elif journal is not None and reason not in _RESUMABLE:
+            await journal.ended(reason)
+    finally:
+        spent = {"steps": budget.steps, "tool_calls": budget.tool_calls, "tokens": budget.tokens}
+        await recorder.ended(reason, {**spent})
 
 
 @dataclass(slots=True)
@@ -108,13 +152,28 @@ class _Turn:
     planner: Planner
     recorder: Recorder
     budget: Budget
+    journal: Journal
     suspect: bool = False
     commitment: Commitment | None = None
     admitted: tuple[ToolCallPart, ...] = ()
+    desk: ApprovalDesk = field(init=False)
+    permission: PermissionRoom = field(init=False)
+
+    def __post_init__(self) -> None:
+        planner = self.planner
+        self.desk = planner.desk or ApprovalDesk(planner.state, approver=planner.approver)
+        self.permission = PermissionRoom(
+            tools={tool.name: tool for tool in planner.tools},
+            gate=planner.gate,
+            desk=self.desk,
+            journal=self.journal,
+            recorder=self.recorder,
+            observe=planner.observe,
+        )
 
     async def run(self, conversation: tuple[Message, ...], text: str) -> TurnResult:
-        await self.recorder.started(text)
-        admitted = await self._admit(Boundary.USER_INPUT, text, conversation)
+        await self.recorder.started(text, replayed=self.journal.replayed)
+        admitted = await self._admit("input", Boundary.USER_INPUT, text, conversation)
         identifier = f"{self.recorder.run_id}/{self.recorder.turn}"
         conversation = (*conversation, Message.user(admitted, identifier))
         calls = self._call_room()
@@ -133,7 +192,7 @@ class _Turn:
                 )
                 self.suspect = settled.suspect
                 self.admitted = settled.admitted
-                conversation = (*conversation, Message("tool", settled.results))
+                conversation = (*conversation, Message("tool", settled.results), *settled.notes)
             elif reply.problems or not reply.text:
                 problems = reply.problems or ("The reply was empty.",)
                 conversation = (*conversation, _correction(problems))
@@ -144,9 +203,9 @@ class _Turn:
         planner = self.planner
         return CallRoom(
             tools={tool.name: tool for tool in planner.tools},
-            gate=planner.gate,
+            permission=self.permission,
             guards=planner.guards,
-            approver=planner.approver,
+            journal=self.journal,
             recorder=self.recorder,
             observe=planner.observe,
         )
@@ -155,6 +214,15 @@ class _Turn:
         planner, budget = self.planner, self.budget
         budget.take_step()
         planner.observe(StepStarted(budget.steps))
+        reply = await self.journal.once(f"reply {budget.steps}", partial(self._ask, conversation))
+        budget.add_tokens(reply.usage.prompt_tokens + reply.usage.completion_tokens)
+        planner.observe(
+            ModelReplied(budget.steps, reply.message.calls, reply.problems, reply.usage)
+        )
+        return reply
+
+    async def _ask(self, conversation: tuple[Message, ...]) -> Reply:
+        planner, budget = self.planner, self.budget
         wanted = budget.tokens_left(planner.settings.max_tokens)
         with self.recorder.timings.room("model"):
             reply = await ask_model(
@@ -166,11 +234,7 @@ class _Turn:
                 settings=replace(planner.settings, max_tokens=wanted),
                 call_prefix=f"{self.recorder.turn}.{budget.steps}",
             )
-        budget.add_tokens(reply.usage.prompt_tokens + reply.usage.completion_tokens)
         await self.recorder.replied(reply, budget.steps)
-        planner.observe(
-            ModelReplied(budget.steps, reply.message.calls, reply.problems, reply.usage)
-        )
         return reply
 
     async def _commit(
@@ -179,29 +243,35 @@ class _Turn:
         """Return what the request implies: asked for once a turn, before the first untrusted read
         (or the first call, where untrusted content stands in the conversation already).
         """
-        planner, budget = self.planner, self.budget
         if self.commitment is not None:
             return self.commitment
-        if not needs_commitment(planner.tools, conversation, proposed):
+        if not needs_commitment(self.planner.tools, conversation, proposed):
             return Commitment()
-        wanted = budget.tokens_left(planner.settings.max_tokens)
+        promised = await self.journal.once("commitment", partial(self._promise, conversation))
+        self.budget.add_tokens(promised.tokens)
+        self.commitment = promised.commitment
+        return self.commitment
+
+    async def _promise(self, conversation: tuple[Message, ...]) -> Promised:
+        planner = self.planner
+        wanted = self.budget.tokens_left(planner.settings.max_tokens)
         with self.recorder.timings.room("model"):
-            self.commitment, reply = await request_commitment(
+            commitment, reply = await request_commitment(
                 planner.model,
                 conversation,
                 planner.tools,
                 settings=replace(planner.settings, max_tokens=wanted),
                 call_prefix=f"{self.recorder.turn}.commit",
             )
-        budget.add_tokens(reply.usage.prompt_tokens + reply.usage.completion_tokens)
-        await self.recorder.committed(self.commitment, reply)
-        return self.commitment
+        await self.recorder.committed(commitment, reply)
+        return Promised(commitment, reply.usage.prompt_tokens + reply.usage.completion_tokens)
 
     async def _answer(self, conversation: tuple[Message, ...], reply: Reply) -> TurnResult:
-        text = await self._admit(Boundary.MODEL_OUTPUT, reply.text, conversation[:-1])
+        text = await self._admit("output", Boundary.MODEL_OUTPUT, reply.text, conversation[:-1])
         conversation = (*conversation[:-1], Message.assistant(text, reply.message.label))
         sources = _read_sources(conversation)
-        receipt = await self.recorder.answer(text, [str(source) for source in sources])
+        named = [str(source) for source in sources]
+        receipt = await self.journal.once("receipt", partial(self.recorder.answer, text, named))
         answer = Answer(
             text=text,
             sources=sources,
@@ -215,8 +285,19 @@ class _Turn:
         )
         return TurnResult(answer, conversation)
 
-    async def _admit(self, boundary: Boundary, text: str, conversation: Sequence[Message]) -> str:
+    async def _admit(
+        self, key: str, boundary: Boundary, text: str, conversation: Sequence[Message]
+    ) -> str:
         """Return the text that may go on across a boundary, or raise ``TurnStopped``."""
+        admitted = self.journal.recall(key)
+        if not isinstance(admitted, Admitted):
+            admitted = await self._judge(key, boundary, text, conversation)
+        self.suspect = self.suspect or admitted.suspect
+        return admitted.text
+
+    async def _judge(
+        self, key: str, boundary: Boundary, text: str, conversation: Sequence[Message]
+    ) -> Admitted:
         context = GuardContext.of(boundary, _spoken(conversation))
         with self.recorder.timings.room("guards"):
             judgement = await self.planner.guards.judge(text, context)
@@ -224,28 +305,40 @@ class _Turn:
         self.planner.observe(ContentJudged(boundary, judgement))
         if judgement.action is Action.BLOCK:
             raise _blocked(boundary, judgement)
+        redeem = None
         if judgement.action is Action.REVIEW:
-            await self._review(boundary, judgement)
-        return judgement.text
+            redeem = await self._review(boundary, judgement)
+        admitted = Admitted(judgement.text, suspect=redeem is not None)
+        await self.journal.keep(key, admitted, redeem=redeem)
+        return admitted
 
-    async def _review(self, boundary: Boundary, judgement: Judgement) -> None:
+    async def _review(
+        self, boundary: Boundary, judgement: Judgement
+    ) -> Callable[[sqlite3.Connection], Standing]:
+        """Have people look at a text; return the step that uses their decision up."""
         verdict = judgement.decisive
         decision = Decision(
             Outcome.ASK, "guards", f"{verdict.detector}: {verdict.reason}", "a person approves"
         )
-        request = ApprovalRequest(
-            self.recorder.run_id,
-            f"{self.recorder.turn}.{boundary.value}",
+        run_id, call_id = self.recorder.run_id, f"{self.recorder.turn}.{boundary.value}"
+        arguments: JsonObject = {"text": judgement.text}
+        binding = Binding.of(
             boundary.value,
-            judgement.text,
-            decision,
+            arguments,
+            run_id=run_id,
+            call_id=call_id,
+            policy_sha256=self.planner.gate.digest,
         )
-        approval = await ask_person(
-            self.planner.approver, request, self.recorder, self.planner.observe
+        request, standing = await self.permission.ask(
+            ApprovalRequest(
+                run_id, call_id, boundary.value, judgement.text, decision, arguments, binding
+            )
         )
-        if not approval.approved:
+        if standing.state == "waiting":
+            raise RunSuspended(run_id, (request.request_id,))
+        if standing.state != "approved":
             raise _blocked(boundary, judgement)
-        self.suspect = True
+        return self.desk.redemption(request, binding)
 
 
 def _blocked(boundary: Boundary, judgement: Judgement) -> TurnStopped:

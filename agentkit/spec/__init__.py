@@ -1,5 +1,6 @@
 """The agent's specification: agent.yaml, strictly checked, every error with its place and fix."""
 
+from agentkit.spec.approvals import ApprovalsSpec, ApproverSpec, StateSpec
 from agentkit.spec.deployment import DeploymentSpec, PrincipalSpec, ReviewSpec
 from agentkit.spec.guards import GuardsSpec, LlamaGuardSpec
 from agentkit.spec.json_schema import agent_json_schema
@@ -13,6 +14,8 @@ from agentkit.spec.tools import SandboxSpec, ToolSpec
 
 __all__ = [
     "AgentSpec",
+    "ApprovalsSpec",
+    "ApproverSpec",
     "AuditSpec",
     "DeploymentSpec",
     "EmbeddedModel",
@@ -30,6 +33,7 @@ __all__ = [
     "SandboxSpec",
     "Secret",
     "SpecProblems",
+    "StateSpec",
     "ToolSpec",
     "agent_json_schema",
     "load_spec",

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from agentkit.spec.approvals import ApprovalsSpec, StateSpec, approval_faults
 from agentkit.spec.deployment import DeploymentSpec  # noqa: TC001 - pydantic evaluates it
 from agentkit.spec.guards import GuardsSpec
 from agentkit.spec.model import ModelSpec  # noqa: TC001 - pydantic evaluates it
-from agentkit.spec.section import Exactly, FilePath, Line, Section
+from agentkit.spec.section import Exactly, Fault, FilePath, Line, Section
 from agentkit.spec.tools import SandboxSpec, Tools
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 __all__ = ["AgentSpec", "AuditSpec", "LimitsSpec"]
 
@@ -63,3 +67,15 @@ class AgentSpec(Section):
     guards: GuardsSpec = Field(default=GuardsSpec(), description="Detectors at each boundary.")
     limits: LimitsSpec = Field(default=LimitsSpec(), description="What one turn may use.")
     audit: AuditSpec = Field(default=AuditSpec(), description="Where the audit log is kept.")
+    state: StateSpec | None = Field(
+        default=None,
+        description="Where runs and approvals are kept; left out, neither outlives the process.",
+    )
+    approvals: ApprovalsSpec = Field(
+        default=ApprovalsSpec(), description="Who may approve what the gate asks about."
+    )
+
+    @classmethod
+    def cross_check(cls, given: Mapping[str, object]) -> Iterable[Fault]:
+        """Refuse approvals that nothing keeps, and two-person tools without two persons."""
+        return approval_faults(given)

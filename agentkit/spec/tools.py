@@ -85,6 +85,11 @@ class ToolSpec(Section):
         " Keywords that would constrain nothing are refused.",
         examples=[{"properties": {"code": {"maxLength": 4000}}}],
     )
+    two_persons: bool = Field(
+        default=False,
+        description="Every call is asked, and two different persons must approve it, each with a"
+        " key listed at approvals.approvers.",
+    )
     calls_per_minute: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
         default=None,
         description="At most this many calls in any 60 seconds; left out for no limit.",

@@ -1,7 +1,8 @@
 """The gate before the first turn.
 
 What is covered, in this order: the audit log can be written; the licence of every model permits
-this deployment (the first audit record, before anything is downloaded); custom tools load; the
+this deployment (the first audit record, before anything is downloaded); the state of runs and
+approvals opens, where the specification names one; custom tools load; the
 sandbox tier that the specification names really runs code; every guard recognises its canary at
 every boundary; the model loads. Whatever fails is recorded and refuses to start.
 
@@ -20,8 +21,16 @@ from typing import TYPE_CHECKING
 import anyio.to_thread
 
 from agentkit.audit import AuditEvent, AuditLog, EventKind
-from agentkit.errors import AgentkitError, AuditError, GuardError, SandboxError, StartupRefused
+from agentkit.errors import (
+    AgentkitError,
+    AuditError,
+    GuardError,
+    SandboxError,
+    StartupRefused,
+    StateError,
+)
 from agentkit.guards import Boundary, CodeScanDetector, GuardPipeline, build_pipeline
+from agentkit.planner import StateFile
 from agentkit.sandbox import Tier, open_sandbox
 from agentkit.startup.licence import decide_licences
 from agentkit.startup.models import open_guard_model, open_model
@@ -56,6 +65,7 @@ class Rooms:
     guards: GuardPipeline
     code_guards: GuardPipeline
     report: StartupReport
+    state: StateFile
 
 
 async def start(
@@ -129,6 +139,7 @@ class _Startup:
         decisions = await self._decide_licences()
         async with self._check("audit") as draft:
             draft.detail = f"{self.log.path}, {self.log.size} records, key {self.log.public_key}"
+        state = await self._open_state()
         async with self._check("tools") as draft:
             tools = self._load_tools()
             names = [*(["python"] if "python" in self.loaded.spec.tools else []), *tools]
@@ -145,7 +156,8 @@ class _Startup:
             draft.detail = f"{name}, {info.architecture}, {info.backend}"
         spec = self.loaded.spec
         report = StartupReport(spec.name, self.loaded.sha256, tuple(self.checks), decisions)
-        return Rooms(self.log, model, (*sandboxed, *tools.values()), guards, code_guards, report)
+        allowed = (*sandboxed, *tools.values())
+        return Rooms(self.log, model, allowed, guards, code_guards, report, state)
 
     async def _decide_licences(self) -> tuple[LicenceDecision, ...]:
         """Decide, record, and only then refuse: the decision is the first record either way."""
@@ -161,6 +173,35 @@ class _Startup:
             if refusal is not None:
                 raise refusal
         return decisions
+
+    async def _open_state(self) -> StateFile:
+        """Return the state that outlives the process, or one in memory where none is named."""
+        spec = self.loaded.spec
+        if spec.state is None:
+            state = StateFile.in_memory()
+            self.stack.callback(state.close)
+            return state
+        folder = self.loaded.resolve(spec.state.path)
+        async with self._check("state") as draft:
+            try:
+                state = await anyio.to_thread.run_sync(StateFile.open, folder)
+            except StateError as error:
+                raise StartupRefused(
+                    error.message,
+                    rule="startup.state",
+                    clause=_CLAUSE,
+                    cure=error.cure,
+                    place=self.loaded.place("state", "path"),
+                    exit_code=error.exit_code,
+                ) from error
+            self.stack.callback(state.close)
+            approvers = spec.approvals.approvers
+            keys = [approver.key for approver in approvers]
+            draft.detail = f"{state.place}, " + (
+                f"{len(keys)} approvers' keys" if keys else "approvals unsigned by configuration"
+            )
+            draft.body = {"approvers": [*keys], "wait": spec.approvals.wait}
+        return state
 
     def _load_tools(self) -> dict[str, Tool]:
         folder = self.loaded.resolve(".")

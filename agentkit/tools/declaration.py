@@ -75,7 +75,8 @@ class Tool:
     vouch for a value which is neither the user's own nor trusted.
 
     Of its result: ``returns``, its label as a whole or by field; ``result_readers``, who may see
-    it.
+    it. ``idempotent``: a second call with the same idempotency key has no second effect, so that a
+    call which a crash interrupted may be made again without asking.
 
     Raises ``ToolError`` where the name or the schema is not valid, or where the declaration names
     a parameter that the schema does not have.
@@ -95,6 +96,7 @@ class Tool:
     endorsements: Mapping[str, tuple[Endorsement, ...]] = field(
         default_factory=lambda: MappingProxyType({})
     )
+    idempotent: bool = False
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):

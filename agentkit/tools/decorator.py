@@ -36,6 +36,7 @@ def tool(
     content: frozenset[str] = frozenset(),
     endorsements: Mapping[str, tuple[Endorsement, ...]] | None = None,
     result_readers: ResultReaders = "user",
+    idempotent: bool = False,
     name: str | None = None,
 ) -> Callable[[Callable[..., Any]], Tool]:
     """Return a decorator that makes a ``Tool`` of a plain or async function.
@@ -64,6 +65,7 @@ def tool(
             content=content,
             endorsements=endorsements or {},
             result_readers=result_readers,
+            idempotent=idempotent,
         )
 
     return decorate

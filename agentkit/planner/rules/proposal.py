@@ -23,12 +23,14 @@ class ToolPolicy:
 
     ``approval``: ``ask`` before every call, or ``auto``: ask where provenance demands it.
     ``arguments``: JSON Schema that arguments must match besides the tool's own. ``None`` in
-    ``calls_per_minute``: no rate limit.
+    ``calls_per_minute``: no rate limit. ``two_persons``: every call is asked, and two different
+    people must approve.
     """
 
     approval: Literal["auto", "ask"] = "auto"
     arguments: JsonObject | None = None
     calls_per_minute: int | None = None
+    two_persons: bool = False
 
 
 @dataclass(frozen=True, slots=True)
