@@ -18,6 +18,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from agentkit.messages import Message
 from agentkit.planner import Gate, NobodyPresent, Planner, ToolPolicy, TurnLimits
 from agentkit.planner.events import ignore
+from agentkit.planner.policy import Setting
 from agentkit.progress import silent
 from agentkit.spec import LoadedSpec, load_spec
 from agentkit.startup import ignore_check, start
@@ -43,7 +44,14 @@ class Agent:
     """
 
     def __init__(
-        self, spec: AgentSpec, rooms: Rooms, run_id: str, *, approver: Approver, observe: Observer
+        self,
+        spec: AgentSpec,
+        rooms: Rooms,
+        run_id: str,
+        *,
+        user: str,
+        approver: Approver,
+        observe: Observer,
     ) -> None:
         self._rooms = rooms
         self._run_id = run_id
@@ -60,7 +68,14 @@ class Agent:
         self._planner = Planner(
             model=rooms.model,
             tools=rooms.tools,
-            gate=Gate(rooms.tools, policies, rooms.guards, rooms.code_guards),
+            gate=Gate(
+                rooms.tools,
+                policies,
+                rooms.guards,
+                rooms.code_guards,
+                own_policies=rooms.policies,
+                setting=Setting(spec.name, user, spec.sandbox.tier.value),
+            ),
             guards=rooms.guards,
             log=rooms.log,
             approver=approver,
@@ -75,6 +90,7 @@ class Agent:
         cls,
         spec: str | Path | LoadedSpec,
         *,
+        user: str = "user",
         approver: Approver | None = None,
         observe: Observer = ignore,
         observe_startup: StartupObserver = ignore_check,
@@ -82,6 +98,7 @@ class Agent:
     ) -> AsyncIterator[Agent]:
         """Check everything and open an agent; leaving the context closes all of it.
 
+        ``user``: who speaks, by the name that policies and budgets know; it is the caller's word.
         ``approver`` answers questions; without one every question is answered no. ``observe`` and
         ``observe_startup`` are told what happens, ``progress`` of long steps. Raises ``SpecError``,
         ``StartupRefused``, ``ToolError`` or ``ModelError``.
@@ -94,6 +111,7 @@ class Agent:
                 loaded.spec,
                 rooms,
                 run_id,
+                user=user,
                 approver=approver or NobodyPresent(),
                 observe=observe,
             )

@@ -17,6 +17,8 @@ from agentkit.cli.failures import Commands
 from agentkit.cli.init import init
 from agentkit.cli.licence import licence
 from agentkit.cli.logs import LogLevel, configure_logs
+from agentkit.cli.policy_cases import try_cases
+from agentkit.cli.policy_show import show as show_policies
 from agentkit.cli.run import run
 from agentkit.cli.sandbox import build, check
 from agentkit.cli.schema import schema
@@ -38,6 +40,7 @@ app = typer.Typer(
 )
 _audit = typer.Typer(no_args_is_help=True, help="Verify and read an audit log.")
 _evaluate = typer.Typer(no_args_is_help=True, help="Measure a model for this work.")
+_policy = typer.Typer(no_args_is_help=True, help="Show, try and explain an agent's policies.")
 _sandbox = typer.Typer(no_args_is_help=True, help="Build and try the walls around code.")
 
 app.command(rich_help_panel=_BEGIN, epilog="Example: agentkit demo")(demo)
@@ -52,11 +55,14 @@ app.command(rich_help_panel=_WORK, epilog="Example: agentkit chat agent.yaml")(c
 app.add_typer(_sandbox, name="sandbox", rich_help_panel=_WORK)
 app.command(rich_help_panel=_PROVE, epilog="Example: agentkit licence agent.yaml")(licence)
 app.add_typer(_evaluate, name="evaluate", rich_help_panel=_PROVE)
+app.add_typer(_policy, name="policy", rich_help_panel=_PROVE)
 app.add_typer(_audit, name="audit", rich_help_panel=_PROVE)
 
 _evaluate.command(epilog="Example: agentkit evaluate tools --cases 100")(tools)
 _sandbox.command(epilog="Example: agentkit sandbox build")(build)
 _sandbox.command(epilog="Example: agentkit sandbox check wasm")(check)
+_policy.command("show", epilog="Example: agentkit policy show agent.yaml")(show_policies)
+_policy.command("test", epilog="Example: agentkit policy test cases.yaml")(try_cases)
 _audit.command(epilog="Example: agentkit audit verify agent.yaml --checkpoint note.txt")(verify)
 _audit.command(epilog="Example: agentkit audit tail agent.yaml -n 50")(tail)
 _audit.command(epilog="Example: agentkit audit show agent.yaml --call 1.1.1")(show)

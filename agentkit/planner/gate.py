@@ -1,7 +1,8 @@
 """Where a tool call is allowed, asked or denied.
 
 What is covered: every call a model proposes passes, in this order, allowlist, argument schema,
-operator's constraints, guards over the arguments, code scan, provenance, approval and rate limit.
+operator's constraints, provenance, approval, policies, guards over the arguments, code scan and
+rate limit.
 Any check that fails to decide (an exception, a guard's timeout) denies. Nothing runs before the
 ruling.
 
@@ -26,6 +27,7 @@ from agentkit.planner.checks import (
     check_schema,
 )
 from agentkit.planner.decision import Decision, Outcome, Ruling
+from agentkit.planner.policy import Setting, check_policy
 from agentkit.planner.provenance import leaves
 from agentkit.planner.rate import RateLimiter
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
     from agentkit.guards import GuardPipeline, Judgement
     from agentkit.messages import Message, ToolCallPart
+    from agentkit.planner.policy import Policies
     from agentkit.tools.declaration import Tool
 
 __all__ = ["Gate"]
@@ -46,6 +49,7 @@ class Gate:
 
     ``policies``: the operator's word for each tool's name. ``guards`` judges arguments at the
     ``tool_arguments`` boundary, ``code_guards`` judges each code parameter there.
+    ``own_policies``: the operator's Cedar, which can only narrow; ``setting``: what it may know.
     """
 
     def __init__(
@@ -54,11 +58,16 @@ class Gate:
         policies: Mapping[str, ToolPolicy],
         guards: GuardPipeline,
         code_guards: GuardPipeline,
+        *,
+        own_policies: Policies | None = None,
+        setting: Setting = Setting(),
     ) -> None:
         self._tools = {tool.name: tool for tool in tools}
         self._policies = {name: policies.get(name, ToolPolicy()) for name in self._tools}
         self._guards = guards
         self._code_guards = code_guards
+        self._own_policies = own_policies
+        self._setting = setting
         self._limiter = RateLimiter(
             {
                 name: policy.calls_per_minute
@@ -98,7 +107,8 @@ class Gate:
                     "see the log; the call was not made",
                 )
             )
-        return Ruling(tuple(trail))
+        digest = self._own_policies.digest if self._own_policies is not None else ""
+        return Ruling(tuple(trail), digest)
 
     async def _extend(self, trail: list[Decision], proposal: Proposal) -> None:
         """Append decisions until one denies; the rate limit is last, so that it counts only calls
@@ -106,6 +116,10 @@ class Gate:
         """
         for check in (check_schema, check_constraints, check_provenance, check_approval):
             trail.append(check(proposal))
+            if trail[-1].outcome is Outcome.DENY:
+                return
+        if self._own_policies is not None:
+            trail.append(check_policy(proposal, self._own_policies, self._setting))
             if trail[-1].outcome is Outcome.DENY:
                 return
         for judge in (self._judge_arguments, self._judge_code):

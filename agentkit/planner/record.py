@@ -95,6 +95,8 @@ class Recorder:
             **ruling.final.to_json(),
             "trail": [*rules_of(ruling.trail)],
         }
+        if ruling.policy_digest:
+            body["policy_digest"] = ruling.policy_digest
         return await self._write(
             EventKind.DECISION,
             call_id=call.call_id,

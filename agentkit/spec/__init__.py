@@ -5,6 +5,7 @@ from agentkit.spec.guards import GuardsSpec, LlamaGuardSpec
 from agentkit.spec.json_schema import agent_json_schema
 from agentkit.spec.load import LoadedSpec, load_spec
 from agentkit.spec.model import EmbeddedModel, GenerationSpec, LocalModel, ModelSpec, RemoteModel
+from agentkit.spec.policies import PoliciesSpec
 from agentkit.spec.problems import Problem, SpecProblems
 from agentkit.spec.schema import AgentSpec, AuditSpec, LimitsSpec
 from agentkit.spec.secret import Secret
@@ -23,6 +24,7 @@ __all__ = [
     "LoadedSpec",
     "LocalModel",
     "ModelSpec",
+    "PoliciesSpec",
     "PrincipalSpec",
     "Problem",
     "RemoteModel",

@@ -9,6 +9,7 @@ from pydantic import Field
 from agentkit.spec.deployment import DeploymentSpec  # noqa: TC001 - pydantic evaluates it
 from agentkit.spec.guards import GuardsSpec
 from agentkit.spec.model import ModelSpec  # noqa: TC001 - pydantic evaluates it
+from agentkit.spec.policies import PoliciesSpec  # noqa: TC001 - pydantic evaluates it
 from agentkit.spec.section import Exactly, FilePath, Line, Section
 from agentkit.spec.tools import SandboxSpec, Tools
 
@@ -61,5 +62,8 @@ class AgentSpec(Section):
         default={}, description="The tools that may be called, by name; all others are denied."
     )
     guards: GuardsSpec = Field(default=GuardsSpec(), description="Detectors at each boundary.")
+    policies: PoliciesSpec | None = Field(
+        default=None, description="Rules of the operator's own over calls; they only narrow."
+    )
     limits: LimitsSpec = Field(default=LimitsSpec(), description="What one turn may use.")
     audit: AuditSpec = Field(default=AuditSpec(), description="Where the audit log is kept.")

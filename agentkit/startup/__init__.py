@@ -2,6 +2,7 @@
 
 from agentkit.startup.gate import Rooms, start
 from agentkit.startup.licence import decide_licences, model_identity
+from agentkit.startup.policies import declared_tools, open_policies
 from agentkit.startup.report import StartupCheck, StartupObserver, StartupReport, ignore_check
 
 __all__ = [
@@ -10,7 +11,9 @@ __all__ = [
     "StartupObserver",
     "StartupReport",
     "decide_licences",
+    "declared_tools",
     "ignore_check",
     "model_identity",
+    "open_policies",
     "start",
 ]

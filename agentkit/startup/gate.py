@@ -2,8 +2,9 @@
 
 What is covered, in this order: the audit log can be written; the licence of every model permits
 this deployment (the first audit record, before anything is downloaded); custom tools load; the
-sandbox tier that the specification names really runs code; every guard recognises its canary at
-every boundary; the model loads. Whatever fails is recorded and refuses to start.
+sandbox tier that the specification names really runs code; the policies fit the tools; every guard
+recognises its canary at every boundary; the model loads. Whatever fails is recorded and refuses
+to start.
 
 What is not covered: what changes on the machine after startup.
 """
@@ -25,6 +26,7 @@ from agentkit.guards import Boundary, CodeScanDetector, GuardPipeline, build_pip
 from agentkit.sandbox import Tier, open_sandbox
 from agentkit.startup.licence import decide_licences
 from agentkit.startup.models import open_guard_model, open_model
+from agentkit.startup.policies import open_policies
 from agentkit.startup.report import StartupCheck, StartupReport
 from agentkit.tools import load_tool, python_tool
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from agentkit.licensing import LicenceDecision
     from agentkit.messages import JsonObject
     from agentkit.model import ChatModel
+    from agentkit.planner.policy import Policies
     from agentkit.progress import Progress
     from agentkit.sandbox import Sandbox
     from agentkit.spec import LoadedSpec
@@ -55,6 +58,7 @@ class Rooms:
     tools: tuple[Tool, ...]
     guards: GuardPipeline
     code_guards: GuardPipeline
+    policies: Policies | None
     report: StartupReport
 
 
@@ -135,6 +139,7 @@ class _Startup:
             draft.detail = ", ".join(names) or "none: the assistant can only talk"
         async with self._check("sandbox") as draft:
             sandboxed = await self._open_sandbox(draft)
+        policies = await self._open_policies((*sandboxed, *tools.values()))
         async with self._check("guards") as draft:
             guards, code_guards = await self._open_guards(draft)
         async with self._check("model") as draft:
@@ -145,7 +150,8 @@ class _Startup:
             draft.detail = f"{name}, {info.architecture}, {info.backend}"
         spec = self.loaded.spec
         report = StartupReport(spec.name, self.loaded.sha256, tuple(self.checks), decisions)
-        return Rooms(self.log, model, (*sandboxed, *tools.values()), guards, code_guards, report)
+        allowed = (*sandboxed, *tools.values())
+        return Rooms(self.log, model, allowed, guards, code_guards, policies, report)
 
     async def _decide_licences(self) -> tuple[LicenceDecision, ...]:
         """Decide, record, and only then refuse: the decision is the first record either way."""
@@ -201,6 +207,16 @@ class _Startup:
             # Its first use builds the guest, which takes half a minute.
             return open_sandbox(Tier.WASM, progress=self.progress)
         return open_sandbox(self.loaded.spec.sandbox.tier)
+
+    async def _open_policies(self, tools: tuple[Tool, ...]) -> Policies | None:
+        if self.loaded.spec.policies is None:
+            return None
+        async with self._check("policies") as draft:
+            policies = open_policies(self.loaded, tools)
+            if policies is not None:
+                draft.detail = f"{len(policies.ids)} policies, sha256 {policies.digest}"
+                draft.body = {"policies": [*policies.ids], "policy_digest": policies.digest}
+        return policies
 
     async def _open_guards(self, draft: _Draft) -> tuple[GuardPipeline, GuardPipeline]:
         """Return the pipelines for content and for code, both seen to find their canaries."""
