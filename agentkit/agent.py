@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import uuid
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import anyio
@@ -74,6 +75,7 @@ class Agent:
                 rooms.guards,
                 rooms.code_guards,
                 own_policies=rooms.policies,
+                spending=replace(rooms.spending, user=user),
                 setting=Setting(spec.name, user, spec.sandbox.tier.value),
             ),
             guards=rooms.guards,

@@ -11,7 +11,7 @@ from agentkit.cli.screen import Screen, decided
 from agentkit.errors import AgentkitError
 from agentkit.licensing import LicenceDecision
 from agentkit.spec import LoadedSpec, load_spec
-from agentkit.startup import decide_licences, declared_tools, open_policies
+from agentkit.startup import decide_licences, declared_spending, declared_tools, open_policies
 
 if TYPE_CHECKING:
     from agentkit.messages import JsonObject
@@ -26,7 +26,9 @@ def validate(spec: SpecFile, as_json: AsJson = False) -> None:
     result: JsonObject = {"ok": False, "spec": str(spec)}
     try:
         loaded = load_spec(spec)
-        policies = open_policies(loaded, declared_tools(loaded))
+        declared = declared_tools(loaded)
+        policies = open_policies(loaded, declared)
+        declared_spending(loaded, declared)
         decisions = decide_licences(loaded.spec, datetime.now(UTC).date())
         result |= {
             "agent": loaded.spec.name,

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from agentkit.messages import JsonObject, Message, ToolCallPart
-    from agentkit.planner.rate import RateLimiter
 
 __all__ = [
     "Proposal",
@@ -27,7 +26,6 @@ __all__ = [
     "check_approval",
     "check_constraints",
     "check_provenance",
-    "check_rate",
     "check_schema",
 ]
 
@@ -119,19 +117,6 @@ def check_approval(proposal: Proposal) -> Decision:
             "a person approves",
         )
     return Decision(Outcome.ALLOW, "approval", "not demanded")
-
-
-def check_rate(proposal: Proposal, limiter: RateLimiter) -> Decision:
-    """Deny a call beyond its tool's rate limit; an admitted call is counted."""
-    wait_s = limiter.take(proposal.tool.name)
-    if wait_s > 0:
-        return Decision(
-            Outcome.DENY,
-            "rate",
-            f"{proposal.tool.name} reached {proposal.policy.calls_per_minute} calls a minute",
-            f"wait {wait_s:.0f} s, or have the operator raise calls_per_minute",
-        )
-    return Decision(Outcome.ALLOW, "rate", "within the limit")
 
 
 def _match(rule: str, schema: JsonObject, proposal: Proposal, cure: str) -> Decision:

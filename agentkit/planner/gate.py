@@ -23,13 +23,12 @@ from agentkit.planner.checks import (
     check_approval,
     check_constraints,
     check_provenance,
-    check_rate,
     check_schema,
 )
 from agentkit.planner.decision import Decision, Outcome, Ruling
 from agentkit.planner.policy import Setting, check_policy
 from agentkit.planner.provenance import leaves
-from agentkit.planner.rate import RateLimiter
+from agentkit.planner.spending import Kind, Limit, Per, Spending
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
     from agentkit.planner.policy import Policies
     from agentkit.tools.declaration import Tool
 
-__all__ = ["Gate"]
+__all__ = ["Gate", "per_minute"]
 
 _log = structlog.get_logger(__name__)
 
@@ -50,6 +49,7 @@ class Gate:
     ``policies``: the operator's word for each tool's name. ``guards`` judges arguments at the
     ``tool_arguments`` boundary, ``code_guards`` judges each code parameter there.
     ``own_policies``: the operator's Cedar, which can only narrow; ``setting``: what it may know.
+    ``spending``: limits over a shared store; without it, calls a minute in this process alone.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class Gate:
         *,
         own_policies: Policies | None = None,
         setting: Setting = Setting(),
+        spending: Spending | None = None,
     ) -> None:
         self._tools = {tool.name: tool for tool in tools}
         self._policies = {name: policies.get(name, ToolPolicy()) for name in self._tools}
@@ -68,13 +69,7 @@ class Gate:
         self._code_guards = code_guards
         self._own_policies = own_policies
         self._setting = setting
-        self._limiter = RateLimiter(
-            {
-                name: policy.calls_per_minute
-                for name, policy in self._policies.items()
-                if policy.calls_per_minute is not None
-            }
-        )
+        self.spending = _per_minute(self._policies) if spending is None else spending
 
     async def rule(
         self, call: ToolCallPart, conversation: Sequence[Message], *, suspect: bool = False
@@ -126,7 +121,7 @@ class Gate:
             trail.append(await judge(proposal))
             if trail[-1].outcome is Outcome.DENY:
                 return
-        trail.append(check_rate(proposal, self._limiter))
+        trail.append(await self.spending.check_call(proposal.call))
 
     async def _judge_arguments(self, proposal: Proposal) -> Decision:
         text = "\n".join(value for _, value in leaves(proposal.call.arguments))
@@ -140,6 +135,23 @@ class Gate:
             if judgement.action is not Action.ALLOW:
                 return _from_judgement("code_scan", judgement)
         return Decision(Outcome.ALLOW, "code_scan", "nothing forbidden was found")
+
+
+def per_minute(name: str, calls: int) -> Limit:
+    """Return the limit that a tool's ``calls_per_minute`` stands for."""
+    limit_id = f"tools.{name}.calls_per_minute"
+    per = frozenset({Per.AGENT, Per.TOOL})
+    return Limit(limit_id, Kind.CALLS, calls, 60.0, per, frozenset({name}))
+
+
+def _per_minute(policies: Mapping[str, ToolPolicy]) -> Spending:
+    return Spending(
+        tuple(
+            per_minute(name, policy.calls_per_minute)
+            for name, policy in policies.items()
+            if policy.calls_per_minute is not None
+        )
+    )
 
 
 def _from_judgement(rule: str, judgement: Judgement) -> Decision:

@@ -28,6 +28,7 @@ from agentkit.planner.decision import Decision, Outcome
 from agentkit.planner.events import ContentJudged, ModelReplied, Observer, StepStarted, ignore
 from agentkit.planner.record import Recorder
 from agentkit.planner.reply import Reply, ask_model
+from agentkit.planner.spending.prompt import most_tokens
 from agentkit.planner.timings import Timings
 
 if TYPE_CHECKING:
@@ -68,15 +69,16 @@ class Planner:
         """
         recorder = Recorder(self.log, run_id, turn, Timings())
         budget = Budget(self.limits)
-        reason = "cancelled"
+        reason, allowed_s = "cancelled", self.limits.wall_s
         try:
-            with anyio.fail_after(self.limits.wall_s):
-                result = await _Turn(self, recorder, budget).run(tuple(conversation), text)
+            async with self.gate.spending.wall_time(self.limits.wall_s) as allowed_s:
+                with anyio.fail_after(allowed_s):
+                    result = await _Turn(self, recorder, budget).run(tuple(conversation), text)
             reason = "answered"
         except TimeoutError as error:
             reason = "wall_s"
             raise TurnStopped(
-                f"the turn took longer than {self.limits.wall_s:g} s",
+                f"the turn took longer than {allowed_s:g} s",
                 reason=reason,
                 cure="raise limits.wall_s in the specification, or ask for less at once",
             ) from error
@@ -144,17 +146,22 @@ class _Turn:
         budget.take_step()
         planner.observe(StepStarted(budget.steps))
         wanted = budget.tokens_left(planner.settings.max_tokens)
+        tools = [tool.declaration for tool in planner.tools]
+        spending, prompt = planner.gate.spending, most_tokens(conversation, tools)
+        hold = await spending.reserve_tokens(prompt + 1, prompt + wanted)
         with self.recorder.timings.room("model"):
             reply = await ask_model(
                 planner.model,
                 conversation,
-                tools=[tool.declaration for tool in planner.tools],
+                tools=tools,
                 # The last step allowed can only be an answer.
                 constraint=Constraint(tool_choice="none" if budget.last_step else "auto"),
-                settings=replace(planner.settings, max_tokens=wanted),
+                settings=replace(planner.settings, max_tokens=hold.granted - prompt),
                 call_prefix=f"{self.recorder.turn}.{budget.steps}",
             )
-        budget.add_tokens(reply.usage.prompt_tokens + reply.usage.completion_tokens)
+        used = reply.usage.prompt_tokens + reply.usage.completion_tokens
+        budget.add_tokens(used)
+        await spending.settle(hold, used)
         await self.recorder.replied(reply, budget.steps)
         planner.observe(
             ModelReplied(budget.steps, reply.message.calls, reply.problems, reply.usage)

@@ -1,5 +1,6 @@
 """The agent's specification: agent.yaml, strictly checked, every error with its place and fix."""
 
+from agentkit.spec.budgets import BudgetsSpec
 from agentkit.spec.deployment import DeploymentSpec, PrincipalSpec, ReviewSpec
 from agentkit.spec.guards import GuardsSpec, LlamaGuardSpec
 from agentkit.spec.json_schema import agent_json_schema
@@ -15,6 +16,7 @@ from agentkit.spec.tools import SandboxSpec, ToolSpec
 __all__ = [
     "AgentSpec",
     "AuditSpec",
+    "BudgetsSpec",
     "DeploymentSpec",
     "EmbeddedModel",
     "GenerationSpec",

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from agentkit.spec.budgets import BudgetsSpec  # noqa: TC001 - pydantic evaluates it
 from agentkit.spec.deployment import DeploymentSpec  # noqa: TC001 - pydantic evaluates it
 from agentkit.spec.guards import GuardsSpec
 from agentkit.spec.model import ModelSpec  # noqa: TC001 - pydantic evaluates it
@@ -64,6 +65,9 @@ class AgentSpec(Section):
     guards: GuardsSpec = Field(default=GuardsSpec(), description="Detectors at each boundary.")
     policies: PoliciesSpec | None = Field(
         default=None, description="Rules of the operator's own over calls; they only narrow."
+    )
+    budgets: BudgetsSpec | None = Field(
+        default=None, description="What may be spent over many turns, shared by processes."
     )
     limits: LimitsSpec = Field(default=LimitsSpec(), description="What one turn may use.")
     audit: AuditSpec = Field(default=AuditSpec(), description="Where the audit log is kept.")

@@ -169,8 +169,8 @@ def _place(
     at = node.mark if on_value else mark
     label = dotted(full) if name else ""
     text = node.text if on_value and isinstance(node, ScalarNode) and not _is_secret(full) else ""
-    if not on_value and full:
-        text = str(full[-1])
+    if not on_value and full and isinstance(full[-1], str):
+        text = full[-1]
     message = f"{label}: {fault.message}" if label else fault.message
     return Problem(at.line, at.column, text, message, fault.fix)
 

@@ -2,9 +2,9 @@
 
 What is covered, in this order: the audit log can be written; the licence of every model permits
 this deployment (the first audit record, before anything is downloaded); custom tools load; the
-sandbox tier that the specification names really runs code; the policies fit the tools; every guard
-recognises its canary at every boundary; the model loads. Whatever fails is recorded and refuses
-to start.
+sandbox tier that the specification names really runs code; the policies fit the tools; the store of
+budgets opens; every guard recognises its canary at every boundary; the model loads. Whatever fails
+is recorded and refuses to start.
 
 What is not covered: what changes on the machine after startup.
 """
@@ -28,6 +28,7 @@ from agentkit.startup.licence import decide_licences
 from agentkit.startup.models import open_guard_model, open_model
 from agentkit.startup.policies import open_policies
 from agentkit.startup.report import StartupCheck, StartupReport
+from agentkit.startup.spending import open_spending
 from agentkit.tools import load_tool, python_tool
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from agentkit.messages import JsonObject
     from agentkit.model import ChatModel
     from agentkit.planner.policy import Policies
+    from agentkit.planner.spending import Spending
     from agentkit.progress import Progress
     from agentkit.sandbox import Sandbox
     from agentkit.spec import LoadedSpec
@@ -59,6 +61,7 @@ class Rooms:
     guards: GuardPipeline
     code_guards: GuardPipeline
     policies: Policies | None
+    spending: Spending
     report: StartupReport
 
 
@@ -140,6 +143,7 @@ class _Startup:
         async with self._check("sandbox") as draft:
             sandboxed = await self._open_sandbox(draft)
         policies = await self._open_policies((*sandboxed, *tools.values()))
+        spending = await self._open_spending((*sandboxed, *tools.values()))
         async with self._check("guards") as draft:
             guards, code_guards = await self._open_guards(draft)
         async with self._check("model") as draft:
@@ -151,7 +155,7 @@ class _Startup:
         spec = self.loaded.spec
         report = StartupReport(spec.name, self.loaded.sha256, tuple(self.checks), decisions)
         allowed = (*sandboxed, *tools.values())
-        return Rooms(self.log, model, allowed, guards, code_guards, policies, report)
+        return Rooms(self.log, model, allowed, guards, code_guards, policies, spending, report)
 
     async def _decide_licences(self) -> tuple[LicenceDecision, ...]:
         """Decide, record, and only then refuse: the decision is the first record either way."""
@@ -217,6 +221,16 @@ class _Startup:
                 draft.detail = f"{len(policies.ids)} policies, sha256 {policies.digest}"
                 draft.body = {"policies": [*policies.ids], "policy_digest": policies.digest}
         return policies
+
+    async def _open_spending(self, tools: tuple[Tool, ...]) -> Spending:
+        stated = self.loaded.spec.budgets
+        if stated is None:
+            return open_spending(self.loaded, tools)
+        async with self._check("budgets") as draft:
+            spending = await anyio.to_thread.run_sync(open_spending, self.loaded, tools)
+            self.stack.callback(spending.store.close)
+            draft.detail = f"{len(spending.limits)} limits in {self.loaded.resolve(stated.store)}"
+        return spending
 
     async def _open_guards(self, draft: _Draft) -> tuple[GuardPipeline, GuardPipeline]:
         """Return the pipelines for content and for code, both seen to find their canaries."""
