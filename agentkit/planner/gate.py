@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from agentkit.guards import Action, Boundary, GuardContext
+from agentkit.labels import Integrity, Label, Source, SourceKind
+from agentkit.messages import ToolResultPart
 from agentkit.planner.checks import (
     Proposal,
     ToolPolicy,
@@ -27,7 +29,8 @@ from agentkit.planner.checks import (
 )
 from agentkit.planner.decision import Decision, Outcome, Ruling
 from agentkit.planner.policy import Setting, check_policy
-from agentkit.planner.provenance import leaves
+from agentkit.planner.provenance import ConversationIndex, Tracer, leaves
+from agentkit.planner.provenance.results import USER, label_result
 from agentkit.planner.spending import Kind, Limit, Per, Spending
 
 if TYPE_CHECKING:
@@ -70,6 +73,7 @@ class Gate:
         self._own_policies = own_policies
         self._setting = setting
         self.spending = _per_minute(self._policies) if spending is None else spending
+        self._index = ConversationIndex()
 
     async def rule(
         self, call: ToolCallPart, conversation: Sequence[Message], *, suspect: bool = False
@@ -88,9 +92,10 @@ class Gate:
                     ),
                 )
             )
-        proposal = Proposal(call, tool, self._policies[call.name], conversation, suspect)
         trail = [Decision(Outcome.ALLOW, "allowlist", "the tool is allowed")]
         try:
+            tracer = Tracer(conversation, self._index)
+            proposal = Proposal(call, tool, self._policies[call.name], tracer, suspect)
             await self._extend(trail, proposal)
         except Exception as error:  # noqa: BLE001 - what cannot be decided is denied
             _log.exception("gate_fault", tool=call.name, call_id=call.call_id)
@@ -104,6 +109,28 @@ class Gate:
             )
         digest = self._own_policies.digest if self._own_policies is not None else ""
         return Ruling(tuple(trail), digest)
+
+    def label(
+        self,
+        call: ToolCallPart,
+        text: str,
+        conversation: Sequence[Message],
+        *,
+        is_error: bool = False,
+    ) -> ToolResultPart:
+        """Return the result of a call of an allowed tool, labelled as the tool declares it.
+
+        ``conversation``: up to and with the call. What cannot be labelled is untrusted.
+        """
+        tool = self._tools[call.name]
+        try:
+            tracer = Tracer(conversation, self._index)
+            label, fields = label_result(tool, call, text, tracer, is_error=is_error)
+        except Exception:  # noqa: BLE001 - untrusted as a whole is the strictest label there is
+            _log.exception("label_fault", tool=call.name, call_id=call.call_id)
+            source = Source(SourceKind.TOOL, f"{call.name}#{call.call_id}")
+            label, fields = Label(Integrity.UNTRUSTED, frozenset({USER}), (source,)), ()
+        return ToolResultPart(call.call_id, call.name, text, label, is_error, fields)
 
     async def _extend(self, trail: list[Decision], proposal: Proposal) -> None:
         """Append decisions until one denies; the rate limit is last, so that it counts only calls
@@ -124,7 +151,7 @@ class Gate:
         trail.append(await self.spending.check_call(proposal.call))
 
     async def _judge_arguments(self, proposal: Proposal) -> Decision:
-        text = "\n".join(value for _, value in leaves(proposal.call.arguments))
+        text = "\n".join(str(value) for _, value in leaves(proposal.call.arguments))
         context = GuardContext.of(Boundary.TOOL_ARGUMENTS)
         return _from_judgement("guards", await self._guards.judge(text, context))
 

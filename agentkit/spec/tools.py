@@ -95,7 +95,9 @@ class ToolSpec(Section):
         default=None, description="Where a call says how much money it moves, for budgets."
     )
     destination: Names | None = Field(
-        default=None, description="Parameters that say whom a call reaches, for budgets."
+        default=None,
+        description="Parameters that say whom a call reaches, for budgets; by default the"
+        " tool's audience.",
     )
 
 

@@ -78,7 +78,7 @@ def _declared(loaded: LoadedSpec, tool: Tool) -> ToolSpending:
                 place=loaded.place("tools", tool.name, *at),
             )
     money = stated.money.money if stated.money is not None else None
-    return ToolSpending(money, frozenset(stated.destination or ()))
+    return ToolSpending(money, frozenset(stated.destination or tool.audience))
 
 
 def _check(loaded: LoadedSpec, index: int, limit: Limit, declared: dict[str, ToolSpending]) -> None:

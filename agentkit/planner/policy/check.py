@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentkit.planner.policy.facts import ArgumentFacts, CallFacts, Setting
-from agentkit.planner.provenance import trace
 
 if TYPE_CHECKING:
     from agentkit.planner.checks import Proposal
@@ -23,8 +22,8 @@ def check_policy(proposal: Proposal, policies: Policies, setting: Setting) -> De
 def facts_of(proposal: Proposal, policies: Policies, setting: Setting) -> CallFacts:
     """Return what the policies may know of a proposal."""
     origins: dict[str, ArgumentFacts] = {}
-    for origin in trace(proposal.call, proposal.conversation):
-        name = parameter_of(origin.path)
+    for origin in proposal.tracer.trace(proposal.call):
+        name = origin.parameter
         part = ArgumentFacts(origin.label, origin.found)
         origins[name] = origins[name].join(part) if name in origins else part
     return CallFacts(
@@ -35,8 +34,3 @@ def facts_of(proposal: Proposal, policies: Policies, setting: Setting) -> CallFa
         origins,
         proposal.suspect,
     )
-
-
-def parameter_of(path: str) -> str:
-    """Return the parameter that a path of an argument's leaf (``$.to[0]``) stands under."""
-    return path.removeprefix("$.").split(".")[0].split("[")[0]

@@ -88,8 +88,10 @@ def cedar_request(facts: CallFacts, parameters: Record) -> dict[str, object]:
 
     Raises ``UnfitValue`` where one of them has no exact Cedar value.
     """
+    properties = facts.tool.parameters.get("properties")
+    known = properties if isinstance(properties, dict) else {}
     labels: JsonObject = {
-        name: _label(facts, name, origin) for name, origin in facts.origins.items()
+        name: _label(facts, name, origin) for name, origin in facts.origins.items() if name in known
     }
     untrusted: list[JsonValue] = [
         name for name, origin in facts.origins.items() if not origin.label.is_trusted

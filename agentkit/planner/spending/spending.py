@@ -157,9 +157,9 @@ class Spending:
             return [names]
         parameters = self.tools.get(call.name, ToolSpending()).destination
         reached = {
-            _folded(text)
+            _folded(str(value))
             for parameter in parameters
-            for _, text in leaves(call.arguments.get(parameter))
+            for _, value in leaves(call.arguments.get(parameter))
         }
         return [{**names, Per.DESTINATION: one} for one in sorted(reached) or [""]]
 
