@@ -17,7 +17,7 @@ import anyio
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from agentkit.messages import Message
-from agentkit.planner import Gate, NobodyPresent, Planner, ToolPolicy, TurnLimits
+from agentkit.planner import Gate, NobodyPresent, OutputChannel, Planner, ToolPolicy, TurnLimits
 from agentkit.planner.events import ignore
 from agentkit.planner.policy import Setting
 from agentkit.progress import silent
@@ -84,6 +84,7 @@ class Agent:
             limits=TurnLimits(limits.steps, limits.tool_calls, limits.tokens, limits.wall_s),
             settings=spec.model.generation.settings,
             observe=observe,
+            output=OutputChannel(spec.output.links, frozenset(spec.output.hosts)),
         )
 
     @classmethod

@@ -16,6 +16,7 @@ from agentkit.planner.events import (
     TurnEvent,
 )
 from agentkit.planner.gate import Gate
+from agentkit.planner.output import Citation, Finding, OutputChannel
 from agentkit.planner.turn import Planner
 
 __all__ = [
@@ -26,14 +27,17 @@ __all__ = [
     "Approver",
     "CallFinished",
     "CallRuled",
+    "Citation",
     "ContentJudged",
     "Decision",
     "Evidence",
+    "Finding",
     "Gate",
     "ModelReplied",
     "NobodyPresent",
     "Observer",
     "Outcome",
+    "OutputChannel",
     "Planner",
     "Ruling",
     "StepStarted",

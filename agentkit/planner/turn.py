@@ -1,9 +1,9 @@
 """One turn: from the user's message to the answer.
 
 What is covered: the user's message is recorded and judged before the model reads it; each call
-goes through the gate; each result is judged before the model reads it; the answer is judged before
-anybody reads it; every way out of the turn, also cancellation, leaves a ``turn_ended`` record.
-A stopped turn leaves the conversation as it was before.
+goes through the gate; each result is judged before the model reads it; the answer is judged and
+passes the output channel before anybody reads it; every way out of the turn, also cancellation,
+leaves a ``turn_ended`` record. A stopped turn leaves the conversation as it was before.
 
 What is not covered: text is not streamed to the user while it is written, for it is judged whole.
 """
@@ -24,8 +24,9 @@ from agentkit.planner.answer import Answer, TurnResult
 from agentkit.planner.approval import ApprovalRequest, Approver, NobodyPresent
 from agentkit.planner.budget import Budget, TurnLimits
 from agentkit.planner.calls import CallRoom, ask_person
-from agentkit.planner.decision import Decision, Outcome
+from agentkit.planner.decision import Decision, Evidence, Outcome
 from agentkit.planner.events import ContentJudged, ModelReplied, Observer, StepStarted, ignore
+from agentkit.planner.output import OutputChannel, Released
 from agentkit.planner.record import Recorder
 from agentkit.planner.reply import Reply, ask_model
 from agentkit.planner.spending.prompt import most_tokens
@@ -57,6 +58,7 @@ class Planner:
     limits: TurnLimits = TurnLimits()
     settings: GenerationSettings = GenerationSettings()
     observe: Observer = ignore
+    output: OutputChannel = field(default_factory=OutputChannel)
 
     async def run(
         self, conversation: Sequence[Message], text: str, *, run_id: str, turn: int
@@ -170,9 +172,11 @@ class _Turn:
 
     async def _answer(self, conversation: tuple[Message, ...], reply: Reply) -> TurnResult:
         text = await self._admit(Boundary.MODEL_OUTPUT, reply.text, conversation[:-1])
+        released = await self._release(text, conversation[:-1])
+        text = released.text
         conversation = (*conversation[:-1], Message.assistant(text, reply.message.label))
         sources = _read_sources(conversation)
-        receipt = await self.recorder.answer(text, [str(source) for source in sources])
+        receipt = await self.recorder.answer(released, [str(source) for source in sources])
         answer = Answer(
             text=text,
             sources=sources,
@@ -183,8 +187,36 @@ class _Turn:
             tool_calls=self.budget.tool_calls,
             tokens=self.budget.tokens,
             seconds=self.recorder.timings.visits,
+            citations=released.citations,
+            findings=released.findings,
         )
         return TurnResult(answer, conversation)
+
+    async def _release(self, text: str, conversation: tuple[Message, ...]) -> Released:
+        """Return what may go out of an answer that the guards admitted; a fault ends the turn."""
+        channel = self.planner.output
+        with self.recorder.timings.room("output"):
+            released = channel.release(text, conversation)
+        asked = [found for found in released.findings if found.action == "ask"]
+        if not asked:
+            return released
+        evidence = tuple(Evidence("$", found.text, found.origin) for found in asked)
+        decision = Decision(
+            Outcome.ASK,
+            "output",
+            "the answer links to where nobody trusted pointed",
+            "a person lets the links stand",
+            evidence,
+        )
+        request = ApprovalRequest(
+            self.recorder.run_id, f"{self.recorder.turn}.links", "answer_links", text, decision
+        )
+        approval = await ask_person(
+            self.planner.approver, request, self.recorder, self.planner.observe
+        )
+        if not approval.approved:
+            return released
+        return channel.release(text, conversation, approved=True)
 
     async def _admit(self, boundary: Boundary, text: str, conversation: Sequence[Message]) -> str:
         """Return the text that may go on across a boundary, or raise ``TurnStopped``."""

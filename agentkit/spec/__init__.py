@@ -8,7 +8,7 @@ from agentkit.spec.load import LoadedSpec, load_spec
 from agentkit.spec.model import EmbeddedModel, GenerationSpec, LocalModel, ModelSpec, RemoteModel
 from agentkit.spec.policies import PoliciesSpec
 from agentkit.spec.problems import Problem, SpecProblems
-from agentkit.spec.schema import AgentSpec, AuditSpec, LimitsSpec
+from agentkit.spec.schema import AgentSpec, AuditSpec, LimitsSpec, OutputSpec
 from agentkit.spec.secret import Secret
 from agentkit.spec.templates import read_template, template_names
 from agentkit.spec.tools import SandboxSpec, ToolSpec
@@ -26,6 +26,7 @@ __all__ = [
     "LoadedSpec",
     "LocalModel",
     "ModelSpec",
+    "OutputSpec",
     "PoliciesSpec",
     "PrincipalSpec",
     "Problem",

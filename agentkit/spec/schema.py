@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from agentkit.spec.budgets import BudgetsSpec  # noqa: TC001 - pydantic evaluates it
 from agentkit.spec.deployment import DeploymentSpec  # noqa: TC001 - pydantic evaluates it
 from agentkit.spec.guards import GuardsSpec
 from agentkit.spec.model import ModelSpec  # noqa: TC001 - pydantic evaluates it
 from agentkit.spec.policies import PoliciesSpec  # noqa: TC001 - pydantic evaluates it
-from agentkit.spec.section import Exactly, FilePath, Line, Section
+from agentkit.spec.section import Exactly, FilePath, Line, Matches, Section, distinct
 from agentkit.spec.tools import SandboxSpec, Tools
 
-__all__ = ["AgentSpec", "AuditSpec", "LimitsSpec"]
+__all__ = ["AgentSpec", "AuditSpec", "LimitsSpec", "OutputSpec"]
+
+HostName = Annotated[
+    str,
+    Matches(
+        r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+",
+        "a host's name in lower case",
+        "write the host alone: docs.example.no",
+        "docs.example.no",
+    ),
+]
 
 
 class LimitsSpec(Section):
@@ -31,6 +41,20 @@ class LimitsSpec(Section):
     )
     wall_s: Annotated[float, Field(gt=0.0, le=86_400.0)] = Field(
         default=120.0, description="Wall-clock seconds."
+    )
+
+
+class OutputSpec(Section):
+    """What an answer may carry to whoever renders it."""
+
+    links: Literal["inert", "withhold", "ask"] = Field(
+        default="inert",
+        description="A link that neither the user nor a trusted field gave: shown so that nothing"
+        " opens it, taken out, or asked.",
+    )
+    hosts: Annotated[tuple[HostName, ...], Field(strict=False), AfterValidator(distinct)] = Field(
+        default=(),
+        description="Hosts whose links may stand, without query; subdomains are named themselves.",
     )
 
 
@@ -70,4 +94,5 @@ class AgentSpec(Section):
         default=None, description="What may be spent over many turns, shared by processes."
     )
     limits: LimitsSpec = Field(default=LimitsSpec(), description="What one turn may use.")
+    output: OutputSpec = Field(default=OutputSpec(), description="What an answer may carry.")
     audit: AuditSpec = Field(default=AuditSpec(), description="Where the audit log is kept.")
