@@ -64,7 +64,7 @@ $(VENV)/.torch: $(VENV)/.created constraints.txt
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.torch pyproject.toml constraints.txt
-	$(PIP) install --constraint constraints.txt --editable '.[local,wasm,docker]'
+	$(PIP) install --constraint constraints.txt --editable '.[local,wasm,docker,policies]'
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed

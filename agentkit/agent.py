@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import uuid
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from agentkit.planner import (
     Gate,
     LeaveForLater,
     NobodyPresent,
+    OutputChannel,
     Planner,
     RunStore,
     ToolPolicy,
@@ -30,6 +32,7 @@ from agentkit.planner import (
 )
 from agentkit.planner.clock import system_clock
 from agentkit.planner.events import ignore
+from agentkit.planner.policy import Setting
 from agentkit.progress import silent
 from agentkit.spec import LoadedSpec, load_spec
 from agentkit.startup import ignore_check, start
@@ -55,7 +58,14 @@ class Agent:
     """
 
     def __init__(
-        self, spec: AgentSpec, rooms: Rooms, run_id: str, *, approver: Approver, observe: Observer
+        self,
+        spec: AgentSpec,
+        rooms: Rooms,
+        run_id: str,
+        *,
+        user: str,
+        approver: Approver,
+        observe: Observer,
     ) -> None:
         self._rooms = rooms
         self._run_id = run_id
@@ -77,7 +87,15 @@ class Agent:
         self._planner = Planner(
             model=rooms.model,
             tools=rooms.tools,
-            gate=Gate(rooms.tools, policies, rooms.guards, rooms.code_guards),
+            gate=Gate(
+                rooms.tools,
+                policies,
+                rooms.guards,
+                rooms.code_guards,
+                own_policies=rooms.policies,
+                spending=replace(rooms.spending, user=user),
+                setting=Setting(spec.name, user, spec.sandbox.tier.value),
+            ),
             guards=rooms.guards,
             log=rooms.log,
             limits=TurnLimits(limits.steps, limits.tool_calls, limits.tokens, limits.wall_s),
@@ -90,6 +108,7 @@ class Agent:
                 approver=approver,
                 lifetime_s=spec.approvals.expires_after_s,
             ),
+            output=OutputChannel(spec.output.links, frozenset(spec.output.hosts)),
         )
 
     @classmethod
@@ -99,6 +118,7 @@ class Agent:
         spec: str | Path | LoadedSpec,
         *,
         run_id: str | None = None,
+        user: str = "user",
         approver: Approver | None = None,
         observe: Observer = ignore,
         observe_startup: StartupObserver = ignore_check,
@@ -106,7 +126,8 @@ class Agent:
     ) -> AsyncIterator[Agent]:
         """Check everything and open an agent; leaving the context closes all of it.
 
-        ``run_id`` continues a run that the state keeps; left out, a new one begins. ``approver``
+        ``run_id`` continues a run that the state keeps; left out, a new one begins. ``user``: who
+        speaks, by the name that policies and budgets know; it is the caller's word. ``approver``
         answers questions; without one every question is answered no, or waits in the store where
         the specification says ``approvals: {wait: suspend}``. ``observe`` and ``observe_startup``
         are told what happens, ``progress`` of long steps. Raises ``SpecError``,
@@ -118,7 +139,14 @@ class Agent:
         absent = LeaveForLater() if loaded.spec.approvals.wait == "suspend" else NobodyPresent()
         async with AsyncExitStack() as stack:
             rooms = await start(loaded, run_id, stack, progress=progress, observe=observe_startup)
-            agent = cls(loaded.spec, rooms, run_id, approver=approver or absent, observe=observe)
+            agent = cls(
+                loaded.spec,
+                rooms,
+                run_id,
+                user=user,
+                approver=approver or absent,
+                observe=observe,
+            )
             if continued:
                 await agent._continue()
             yield agent

@@ -16,7 +16,16 @@ import agentkit
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ["model", "guards", "sandbox", "tools", "licensing", "audit", "planner", "startup", "spec"]
-HEAVY = ["torch", "transformers", "llguidance", "gguf", "wasmtime", "componentize_py", "docker"]
+HEAVY = [
+    "torch",
+    "transformers",
+    "llguidance",
+    "gguf",
+    "wasmtime",
+    "componentize_py",
+    "docker",
+    "cedarpy",
+]
 
 
 @pytest.mark.parametrize("room", ["model", "guards", "tools", "sandbox"])

@@ -19,6 +19,8 @@ from agentkit.cli.failures import Commands
 from agentkit.cli.init import init
 from agentkit.cli.licence import licence
 from agentkit.cli.logs import LogLevel, configure_logs
+from agentkit.cli.policy_cases import try_cases
+from agentkit.cli.policy_show import show as show_policies
 from agentkit.cli.run import run
 from agentkit.cli.runs import cancel, list_runs, resume, show_run
 from agentkit.cli.sandbox import build, check
@@ -43,6 +45,7 @@ _audit = typer.Typer(no_args_is_help=True, help="Verify and read an audit log.")
 _approvals = typer.Typer(no_args_is_help=True, help="Decide what agents ask people.")
 _runs = typer.Typer(no_args_is_help=True, help="Runs that wait, were interrupted or are done.")
 _evaluate = typer.Typer(no_args_is_help=True, help="Measure a model for this work.")
+_policy = typer.Typer(no_args_is_help=True, help="Show, try and explain an agent's policies.")
 _sandbox = typer.Typer(no_args_is_help=True, help="Build and try the walls around code.")
 
 app.command(rich_help_panel=_BEGIN, epilog="Example: agentkit demo")(demo)
@@ -59,6 +62,7 @@ app.add_typer(_runs, name="runs", rich_help_panel=_WORK)
 app.add_typer(_sandbox, name="sandbox", rich_help_panel=_WORK)
 app.command(rich_help_panel=_PROVE, epilog="Example: agentkit licence agent.yaml")(licence)
 app.add_typer(_evaluate, name="evaluate", rich_help_panel=_PROVE)
+app.add_typer(_policy, name="policy", rich_help_panel=_PROVE)
 app.add_typer(_audit, name="audit", rich_help_panel=_PROVE)
 
 _evaluate.command(epilog="Example: agentkit evaluate tools --cases 100")(tools)
@@ -75,6 +79,8 @@ _runs.command("list", epilog="Example: agentkit runs list agent.yaml")(list_runs
 _runs.command("show", epilog="Example: agentkit runs show agent.yaml 5d1c")(show_run)
 _runs.command(epilog="Example: agentkit runs resume agent.yaml 5d1c")(resume)
 _runs.command(epilog="Example: agentkit runs cancel agent.yaml 5d1c")(cancel)
+_policy.command("show", epilog="Example: agentkit policy show agent.yaml")(show_policies)
+_policy.command("test", epilog="Example: agentkit policy test cases.yaml")(try_cases)
 _audit.command(epilog="Example: agentkit audit verify agent.yaml --checkpoint note.txt")(verify)
 _audit.command(epilog="Example: agentkit audit tail agent.yaml -n 50")(tail)
 _audit.command(epilog="Example: agentkit audit show agent.yaml --call 1.1.1")(show)

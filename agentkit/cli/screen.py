@@ -38,6 +38,8 @@ _STYLES: Mapping[str, str] = {
     "ask": "yellow",
     "redact": "yellow",
     "review": "yellow",
+    "inert": "yellow",
+    "withheld": "red",
     "optional": "yellow",
     "block": "red",
     "deny": "red",

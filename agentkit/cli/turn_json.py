@@ -84,6 +84,14 @@ def answer_json(answer: Answer) -> JsonObject:
     """Return an answer."""
     return {
         "text": answer.text,
+        "citations": [
+            {"start": one.start, "end": one.end, "source": str(one.source)}
+            for one in answer.citations
+        ],
+        "findings": [
+            {"action": one.action, "what": one.what, "text": one.text, "origin": one.origin}
+            for one in answer.findings
+        ],
         "sources": [str(source) for source in answer.sources],
         "receipt": {"index": answer.receipt.index, "leaf_hash": answer.receipt.leaf_hash},
         "turn": answer.turn,

@@ -140,6 +140,12 @@ def show_answer(screen: Screen, answer: Answer) -> None:
     screen.out.print()
     sources = ", ".join(one_line(str(source)) for source in answer.sources)
     screen.row("sources", sources or "none but the user's words and the instructions")
+    for number, one in enumerate(answer.citations, start=1):
+        quoted = one_line(answer.text[one.start : one.end], 100)
+        screen.row(f"quoted {number}", f"“{quoted}” are the words of {one.source}")
+    for found in answer.findings:
+        state = decided(found.action, f"{found.what} from {found.origin or 'the answer itself'}")
+        screen.row("output", state)
     receipt = answer.receipt
     screen.row("receipt", f"record {receipt.index}, leaf {receipt.leaf_hash}")
     spent = {room: sum(seconds) for room, seconds in answer.seconds.items()}

@@ -1,4 +1,4 @@
-"""``agentkit validate``: every problem of a file, its tools and its licence, starting nothing."""
+"""``agentkit validate``: every problem of a file, its tools, policies and licence."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -11,31 +11,34 @@ from agentkit.cli.screen import Screen, decided
 from agentkit.errors import AgentkitError
 from agentkit.licensing import LicenceDecision
 from agentkit.spec import LoadedSpec, load_spec
-from agentkit.startup import decide_licences
-from agentkit.tools import load_tool
+from agentkit.startup import decide_licences, declared_spending, declared_tools, open_policies
 
 if TYPE_CHECKING:
     from agentkit.messages import JsonObject
+    from agentkit.planner.policy import Policies
 
 __all__ = ["validate"]
 
 
 def validate(spec: SpecFile, as_json: AsJson = False) -> None:
-    """Check an agent.yaml: its text, its own tools, and what the model's licence says."""
+    """Check an agent.yaml: its text, tools and policies, and what the model's licence says."""
     screen = Screen.here()
     result: JsonObject = {"ok": False, "spec": str(spec)}
     try:
         loaded = load_spec(spec)
-        tools = _load_tools(loaded)
+        declared = declared_tools(loaded)
+        policies = open_policies(loaded, declared)
+        declared_spending(loaded, declared)
         decisions = decide_licences(loaded.spec, datetime.now(UTC).date())
         result |= {
             "agent": loaded.spec.name,
             "spec_sha256": loaded.sha256,
-            "tools": [*tools],
+            "tools": [*loaded.spec.tools],
+            "policies": [*policies.ids] if policies is not None else [],
             "licences": [decision.to_json() for decision in decisions],
         }
         if not as_json:
-            _show(screen, loaded, tools, decisions)
+            _show(screen, loaded, policies, decisions)
         for decision in decisions:
             refusal = decision.refusal()
             if refusal is not None:
@@ -49,26 +52,19 @@ def validate(spec: SpecFile, as_json: AsJson = False) -> None:
             screen.emit(result)
 
 
-def _load_tools(loaded: LoadedSpec) -> tuple[str, ...]:
-    """Import the file's own tools as startup would; return the names of all tools."""
-    for name, stated in loaded.spec.tools.items():
-        if stated.function is not None:
-            place = loaded.place("tools", name, "function")
-            load_tool(stated.function, loaded.resolve("."), name=name, place=place)
-    return tuple(loaded.spec.tools)
-
-
 def _show(
     screen: Screen,
     loaded: LoadedSpec,
-    tools: tuple[str, ...],
+    policies: "Policies | None",
     decisions: tuple[LicenceDecision, ...],
 ) -> None:
     spec = loaded.spec
     screen.out.print(Text.assemble(str(loaded.path), ": ", ("valid", "green")))
     screen.row("agent", spec.name)
     screen.row("model", spec.model.source)
-    screen.row("tools", ", ".join(tools) or "none: the assistant can only talk")
+    screen.row("tools", ", ".join(spec.tools) or "none: the assistant can only talk")
+    if policies is not None:
+        screen.row("policies", ", ".join(policies.ids))
     screen.row("sandbox", spec.sandbox.tier.value)
     for decision in decisions:
         outcome = decision.outcome.value

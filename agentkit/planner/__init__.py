@@ -26,6 +26,7 @@ from agentkit.planner.events import (
     TurnEvent,
 )
 from agentkit.planner.gate import Gate
+from agentkit.planner.output import Citation, Finding, OutputChannel
 from agentkit.planner.rules import ToolPolicy
 from agentkit.planner.runs import Claim, RunRow, RunStore
 from agentkit.planner.state import StateFile
@@ -41,18 +42,21 @@ __all__ = [
     "ApproverKey",
     "CallFinished",
     "CallRuled",
+    "Citation",
     "Claim",
     "Commitment",
     "Committed",
     "ContentJudged",
     "Decision",
     "Evidence",
+    "Finding",
     "Gate",
     "LeaveForLater",
     "ModelReplied",
     "NobodyPresent",
     "Observer",
     "Outcome",
+    "OutputChannel",
     "Planner",
     "Ruling",
     "RunRow",

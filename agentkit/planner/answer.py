@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from agentkit.audit import Receipt
     from agentkit.labels import Source
     from agentkit.messages import Message
+    from agentkit.planner.output import Citation, Finding
 
 __all__ = ["Answer", "TurnResult"]
 
@@ -20,8 +21,9 @@ class Answer:
     """The answer to one user message.
 
     ``sources``: what the model had read when it wrote the answer, beside the user's words and its
-    instructions. ``receipt``: the audit record of the answer. ``seconds``: each visit to each room
-    of the turn.
+    instructions. ``citations``: what of the text was taken over from untrusted content, word by
+    word. ``findings``: what was not let out as it was written. ``receipt``: the audit record of
+    the answer. ``seconds``: each visit to each room of the turn.
     """
 
     text: str
@@ -33,6 +35,8 @@ class Answer:
     tool_calls: int
     tokens: int
     seconds: Mapping[str, tuple[float, ...]]
+    citations: tuple[Citation, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,9 @@ from agentkit.planner.decision import Decision, Evidence, Outcome
 
 if TYPE_CHECKING:
     from agentkit.messages import JsonObject
-    from agentkit.planner.rate import RateLimiter
     from agentkit.planner.rules import Proposal
 
-__all__ = ["check_approval", "check_constraints", "check_rate", "check_schema"]
+__all__ = ["check_approval", "check_constraints", "check_schema"]
 
 _SHOWN_CHARACTERS = 120
 
@@ -45,19 +44,6 @@ def check_approval(proposal: Proposal) -> Decision:
             "two persons approve" if proposal.policy.two_persons else "a person approves",
         )
     return Decision(Outcome.ALLOW, "approval", "not demanded")
-
-
-def check_rate(proposal: Proposal, limiter: RateLimiter) -> Decision:
-    """Deny a call beyond its tool's rate limit; an admitted call is counted."""
-    wait_s = limiter.take(proposal.tool.name)
-    if wait_s > 0:
-        return Decision(
-            Outcome.DENY,
-            "rate",
-            f"{proposal.tool.name} reached {proposal.policy.calls_per_minute} calls a minute",
-            f"wait {wait_s:.0f} s, or have the operator raise calls_per_minute",
-        )
-    return Decision(Outcome.ALLOW, "rate", "within the limit")
 
 
 def _match(rule: str, schema: JsonObject, proposal: Proposal, cure: str) -> Decision:

@@ -61,7 +61,8 @@ class Decision:
     """One check's word over one call.
 
     ``rule``: the check's id (``schema``, ``provenance`` ...). ``reason``: one sentence. ``cure``:
-    what would change the decision, given with every ask and deny.
+    what would change the decision, given with every ask and deny. ``policies``: ids of the
+    operator's policies behind it, where it rests on any.
     """
 
     outcome: Outcome
@@ -69,21 +70,29 @@ class Decision:
     reason: str = ""
     cure: str = ""
     evidence: tuple[Evidence, ...] = ()
+    policies: tuple[str, ...] = ()
 
     def to_json(self) -> JsonObject:
         """Return the decision as the audit log keeps it; values of arguments stay out of it."""
-        return {
+        found: JsonObject = {
             "outcome": self.outcome.value,
             "rule": self.rule,
             "evidence": [item.to_json() for item in self.evidence],
         }
+        if self.policies:
+            found["policies"] = [*self.policies]
+        return found
 
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """All checks' decisions over one call, in order; ``final`` is the one that counts."""
+    """All checks' decisions over one call, in order; ``final`` is the one that counts.
+
+    ``policy_digest``: what the operator's policies were when it was made, empty without any.
+    """
 
     trail: tuple[Decision, ...]
+    policy_digest: str = ""
 
     @property
     def final(self) -> Decision:

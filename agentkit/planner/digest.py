@@ -1,7 +1,8 @@
 """The policy digest: one hash over what the gate goes by.
 
 What is covered: each allowed tool's whole declaration (name, description, schema, effect, labels,
-readers, sensitive, audience and content parameters, endorsements) and the operator's policy on it.
+readers, sensitive, audience and content parameters, endorsements) and the operator's policy on it;
+the operator's Cedar policies.
 
 What is not covered: the function behind a tool, and the guards' configuration.
 """
@@ -23,11 +24,14 @@ if TYPE_CHECKING:
 __all__ = ["policy_digest"]
 
 
-def policy_digest(tools: Sequence[Tool], policies: Mapping[str, ToolPolicy]) -> str:
-    """Return the digest as hex; the order in which tools are given does not matter."""
+def policy_digest(tools: Sequence[Tool], policies: Mapping[str, ToolPolicy], own: str = "") -> str:
+    """Return the digest as hex; the order in which tools are given does not matter.
+
+    ``own``: the digest of the operator's Cedar policies, empty without any.
+    """
     declared: JsonObject = {tool.name: _declared(tool) for tool in tools}
     stated: JsonObject = {name: _plain(asdict(policy)) for name, policy in policies.items()}
-    body: JsonObject = {"tools": declared, "policies": stated}
+    body: JsonObject = {"tools": declared, "policies": stated, "own": own}
     return digest(body)
 
 

@@ -1,7 +1,8 @@
 """Where a tool call is allowed, asked or denied.
 
 What is covered: every call a model proposes passes, in this order, allowlist, argument schema,
-operator's constraints, guards over the arguments, code scan, provenance, approval and rate limit.
+operator's constraints, provenance, approval, policies, guards over the arguments, code scan and
+rate limit.
 Any check that fails to decide (an exception, a guard's timeout) denies. Nothing runs before the
 ruling.
 
@@ -22,15 +23,14 @@ from agentkit.messages import ToolResultPart
 from agentkit.planner.checks import (
     check_approval,
     check_constraints,
-    check_rate,
     check_schema,
 )
 from agentkit.planner.commitment import Commitment
 from agentkit.planner.decision import Decision, Evidence, Outcome, Ruling
 from agentkit.planner.digest import policy_digest
+from agentkit.planner.policy import Setting, check_policy
 from agentkit.planner.provenance import ConversationIndex, Tracer, leaves
 from agentkit.planner.provenance.results import USER, label_result
-from agentkit.planner.rate import RateLimiter
 from agentkit.planner.rules import (
     Proposal,
     ToolPolicy,
@@ -39,15 +39,17 @@ from agentkit.planner.rules import (
     check_provenance,
 )
 from agentkit.planner.rules.proposal import schema_names
+from agentkit.planner.spending import Kind, Limit, Per, Spending
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from agentkit.guards import GuardPipeline, Judgement
     from agentkit.messages import Message, ToolCallPart
+    from agentkit.planner.policy import Policies
     from agentkit.tools.declaration import Tool
 
-__all__ = ["Gate"]
+__all__ = ["Gate", "per_minute"]
 
 _log = structlog.get_logger(__name__)
 
@@ -57,6 +59,8 @@ class Gate:
 
     ``policies``: the operator's word for each tool's name. ``guards`` judges arguments at the
     ``tool_arguments`` boundary, ``code_guards`` judges each code parameter there.
+    ``own_policies``: the operator's Cedar, which can only narrow; ``setting``: what it may know.
+    ``spending``: limits over a shared store; without it, calls a minute in this process alone.
     """
 
     def __init__(
@@ -65,20 +69,22 @@ class Gate:
         policies: Mapping[str, ToolPolicy],
         guards: GuardPipeline,
         code_guards: GuardPipeline,
+        *,
+        own_policies: Policies | None = None,
+        setting: Setting = Setting(),
+        spending: Spending | None = None,
     ) -> None:
         self._tools = {tool.name: tool for tool in tools}
         self._policies = {name: policies.get(name, ToolPolicy()) for name in self._tools}
         self._names = {tool.name: schema_names(tool.parameters) for tool in tools}
         self._guards = guards
         self._code_guards = code_guards
+        self._own_policies = own_policies
+        self._setting = setting
+        self.spending = _per_minute(self._policies) if spending is None else spending
         self._index = ConversationIndex()
-        self._digest = policy_digest(tools, self._policies)
-        self._limiter = RateLimiter(
-            {
-                name: policy.calls_per_minute
-                for name, policy in self._policies.items()
-                if policy.calls_per_minute is not None
-            }
+        self._digest = policy_digest(
+            tools, self._policies, own_policies.digest if own_policies is not None else ""
         )
 
     @property
@@ -147,7 +153,8 @@ class Gate:
                     "see the log; the call was not made",
                 )
             )
-        return Ruling(tuple(trail))
+        digest = self._own_policies.digest if self._own_policies is not None else ""
+        return Ruling(tuple(trail), digest)
 
     def label(
         self,
@@ -186,11 +193,15 @@ class Gate:
             trail.append(_with_suspicion(check(proposal), proposal))
             if trail[-1].outcome is Outcome.DENY:
                 return
+        if self._own_policies is not None:
+            trail.append(check_policy(proposal, self._own_policies, self._setting))
+            if trail[-1].outcome is Outcome.DENY:
+                return
         for judge in (self._judge_arguments, self._judge_code):
             trail.append(await judge(proposal))
             if trail[-1].outcome is Outcome.DENY:
                 return
-        trail.append(check_rate(proposal, self._limiter))
+        trail.append(await self.spending.check_call(proposal.call))
 
     async def _judge_arguments(self, proposal: Proposal) -> Decision:
         text = "\n".join(str(value) for _, value in leaves(proposal.call.arguments))
@@ -212,6 +223,23 @@ def _with_suspicion(decision: Decision, proposal: Proposal) -> Decision:
         return decision
     warning = Evidence("$", "", "a guard found signs of injection in what this turn read")
     return replace(decision, evidence=(*decision.evidence, warning))
+
+
+def per_minute(name: str, calls: int) -> Limit:
+    """Return the limit that a tool's ``calls_per_minute`` stands for."""
+    limit_id = f"tools.{name}.calls_per_minute"
+    per = frozenset({Per.AGENT, Per.TOOL})
+    return Limit(limit_id, Kind.CALLS, calls, 60.0, per, frozenset({name}))
+
+
+def _per_minute(policies: Mapping[str, ToolPolicy]) -> Spending:
+    return Spending(
+        tuple(
+            per_minute(name, policy.calls_per_minute)
+            for name, policy in policies.items()
+            if policy.calls_per_minute is not None
+        )
+    )
 
 
 def _from_judgement(rule: str, judgement: Judgement) -> Decision:

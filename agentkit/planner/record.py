@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from agentkit.planner.approvals import ApprovalRequest, Standing
     from agentkit.planner.commitment import Commitment
     from agentkit.planner.decision import Ruling
+    from agentkit.planner.output import Released
     from agentkit.planner.reply import Reply
     from agentkit.planner.timings import Timings
 
@@ -113,6 +114,8 @@ class Recorder:
             **ruling.final.to_json(),
             "trail": [*rules_of(ruling.trail)],
         }
+        if ruling.policy_digest:
+            body["policy_digest"] = ruling.policy_digest
         return await self._write(
             EventKind.DECISION,
             call_id=call.call_id,
@@ -165,10 +168,19 @@ class Recorder:
                 sensitive={"text": text},
             )
 
-    async def answer(self, text: str, sources: list[str]) -> Receipt:
-        """Record the answer that the user is given."""
+    async def answer(self, released: Released, sources: list[str]) -> Receipt:
+        """Record the answer that the user is given, and what of it was not let out as written."""
+        body: JsonObject = {
+            "sources": [*sources],
+            "cited": [*sorted({str(citation.source) for citation in released.citations})],
+            "output": [
+                {"action": found.action, "what": found.what, "origin": found.origin}
+                for found in released.findings
+            ],
+        }
+        held: list[JsonValue] = [found.text for found in released.findings]
         return await self._write(
-            EventKind.ANSWER, body={"sources": [*sources]}, sensitive={"text": text}
+            EventKind.ANSWER, body=body, sensitive={"text": released.text, "held": held}
         )
 
     async def ended(self, reason: str, body: JsonObject) -> None:

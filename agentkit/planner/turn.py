@@ -1,11 +1,11 @@
 """One turn: from the user's message to the answer.
 
 What is covered: the user's message is recorded and judged before the model reads it; each call
-goes through the gate; each result is judged before the model reads it; the answer is judged before
-anybody reads it; every way out of the turn, also cancellation, leaves a ``turn_ended`` record.
-A stopped turn leaves the conversation as it was before. What the model said, the gate ruled and
-tools returned is kept in the journal, so that a turn that people put off, or that a crash ended,
-is run again from its beginning without any of it happening twice.
+goes through the gate; each result is judged before the model reads it; the answer is judged and
+passes the output channel before anybody reads it; every way out of the turn, also cancellation,
+leaves a ``turn_ended`` record. A stopped turn leaves the conversation as it was before. What the
+model said, the gate ruled and tools returned is kept in the journal, so that a turn that people put
+off, or that a crash ended, is run again from its beginning without any of it happening twice.
 
 What is not covered: text is not streamed to the user while it is written, for it is judged whole.
 """
@@ -18,44 +18,38 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from agentkit.errors import AuditError, RunSuspended, StateError, TurnStopped
-from agentkit.guards import Action, Boundary, GuardContext
+from agentkit.errors import AuditError, StateError, TurnStopped
+from agentkit.guards import Boundary
 from agentkit.labels import Label, SourceKind
 from agentkit.messages import Message, TextPart, ToolResultPart
 from agentkit.model.protocol import Constraint, GenerationSettings
 from agentkit.planner.answer import Answer, TurnResult
-from agentkit.planner.approvals import (
-    ApprovalDesk,
-    ApprovalRequest,
-    Approver,
-    Binding,
-    NobodyPresent,
-)
+from agentkit.planner.approvals import ApprovalDesk, Approver, NobodyPresent
 from agentkit.planner.budget import Budget, TurnLimits
 from agentkit.planner.calls import CallRoom
 from agentkit.planner.clock import system_clock
 from agentkit.planner.commit_step import needs_commitment, request_commitment
 from agentkit.planner.commitment import Commitment
-from agentkit.planner.decision import Decision, Outcome
-from agentkit.planner.events import ContentJudged, ModelReplied, Observer, StepStarted, ignore
+from agentkit.planner.events import ModelReplied, Observer, StepStarted, ignore
+from agentkit.planner.output import OutputChannel
 from agentkit.planner.permission import PermissionRoom
 from agentkit.planner.record import Recorder
 from agentkit.planner.reply import Reply, ask_model
 from agentkit.planner.runs import Claim, Journal, RunStore
-from agentkit.planner.runs.wire import Admitted, Promised
+from agentkit.planner.runs.wire import Promised
+from agentkit.planner.spending.prompt import most_tokens
 from agentkit.planner.state import StateFile
+from agentkit.planner.texts import TextRoom
 from agentkit.planner.timings import Timings
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from agentkit.audit import AuditLog
-    from agentkit.guards import GuardPipeline, Judgement, Turn
+    from agentkit.guards import GuardPipeline
     from agentkit.labels import Source
-    from agentkit.messages import JsonObject, ToolCallPart
+    from agentkit.messages import ToolCallPart
     from agentkit.model.protocol import ChatModel
-    from agentkit.planner.approvals import Standing
     from agentkit.planner.gate import Gate
     from agentkit.tools.declaration import Tool
 
@@ -85,6 +79,7 @@ class Planner:
     observe: Observer = ignore
     state: StateFile = field(default_factory=StateFile.in_memory)
     desk: ApprovalDesk | None = None
+    output: OutputChannel = field(default_factory=OutputChannel)
 
     async def run(
         self,
@@ -104,21 +99,22 @@ class Planner:
         recorder = Recorder(self.log, run_id, turn, Timings())
         budget = Budget(self.limits)
         journal: Journal | None = None
-        reason = "cancelled"
+        reason, allowed_s = "cancelled", self.limits.wall_s
         try:
             if claim is None:
                 claim = await self.state.write(partial(RunStore(system_clock).claim, run_id=run_id))
             journal = await Journal.open(self.state, claim, turn, text)
-            with anyio.fail_after(self.limits.wall_s):
-                work = _Turn(self, recorder, budget, journal)
-                result = await work.run(tuple(conversation), text)
+            async with self.gate.spending.wall_time(self.limits.wall_s) as allowed_s:
+                with anyio.fail_after(allowed_s):
+                    work = _Turn(self, recorder, budget, journal)
+                    result = await work.run(tuple(conversation), text)
             added = result.conversation[len(conversation) :]
             await journal.ended("answered", added, result.answer)
             reason = "answered"
         except TimeoutError as error:
             reason = "wall_s"
             raise TurnStopped(
-                f"the turn took longer than {self.limits.wall_s:g} s",
+                f"the turn took longer than {allowed_s:g} s",
                 reason=reason,
                 cure="raise limits.wall_s in the specification, or ask for less at once",
             ) from error
@@ -156,20 +152,20 @@ class _Turn:
     suspect: bool = False
     commitment: Commitment | None = None
     admitted: tuple[ToolCallPart, ...] = ()
-    desk: ApprovalDesk = field(init=False)
     permission: PermissionRoom = field(init=False)
+    texts: TextRoom = field(init=False)
 
     def __post_init__(self) -> None:
         planner = self.planner
-        self.desk = planner.desk or ApprovalDesk(planner.state, approver=planner.approver)
         self.permission = PermissionRoom(
             tools={tool.name: tool for tool in planner.tools},
             gate=planner.gate,
-            desk=self.desk,
+            desk=planner.desk or ApprovalDesk(planner.state, approver=planner.approver),
             journal=self.journal,
             recorder=self.recorder,
             observe=planner.observe,
         )
+        self.texts = TextRoom(planner.guards, planner.output, self.permission)
 
     async def run(self, conversation: tuple[Message, ...], text: str) -> TurnResult:
         await self.recorder.started(text, replayed=self.journal.replayed)
@@ -224,16 +220,20 @@ class _Turn:
     async def _ask(self, conversation: tuple[Message, ...]) -> Reply:
         planner, budget = self.planner, self.budget
         wanted = budget.tokens_left(planner.settings.max_tokens)
+        tools = [tool.declaration for tool in planner.tools]
+        spending, prompt = planner.gate.spending, most_tokens(conversation, tools)
+        hold = await spending.reserve_tokens(prompt + 1, prompt + wanted)
         with self.recorder.timings.room("model"):
             reply = await ask_model(
                 planner.model,
                 conversation,
-                tools=[tool.declaration for tool in planner.tools],
+                tools=tools,
                 # The last step allowed can only be an answer.
                 constraint=Constraint(tool_choice="none" if budget.last_step else "auto"),
-                settings=replace(planner.settings, max_tokens=wanted),
+                settings=replace(planner.settings, max_tokens=hold.granted - prompt),
                 call_prefix=f"{self.recorder.turn}.{budget.steps}",
             )
+        await spending.settle(hold, reply.usage.prompt_tokens + reply.usage.completion_tokens)
         await self.recorder.replied(reply, budget.steps)
         return reply
 
@@ -267,11 +267,15 @@ class _Turn:
         return Promised(commitment, reply.usage.prompt_tokens + reply.usage.completion_tokens)
 
     async def _answer(self, conversation: tuple[Message, ...], reply: Reply) -> TurnResult:
-        text = await self._admit("output", Boundary.MODEL_OUTPUT, reply.text, conversation[:-1])
-        conversation = (*conversation[:-1], Message.assistant(text, reply.message.label))
+        read = conversation[:-1]
+        released = await self.texts.release(
+            await self._admit("output", Boundary.MODEL_OUTPUT, reply.text, read), read
+        )
+        text = released.text
+        conversation = (*read, Message.assistant(text, reply.message.label))
         sources = _read_sources(conversation)
         named = [str(source) for source in sources]
-        receipt = await self.journal.once("receipt", partial(self.recorder.answer, text, named))
+        receipt = await self.journal.once("receipt", partial(self.recorder.answer, released, named))
         answer = Answer(
             text=text,
             sources=sources,
@@ -282,84 +286,17 @@ class _Turn:
             tool_calls=self.budget.tool_calls,
             tokens=self.budget.tokens,
             seconds=self.recorder.timings.visits,
+            citations=released.citations,
+            findings=released.findings,
         )
         return TurnResult(answer, conversation)
 
     async def _admit(
         self, key: str, boundary: Boundary, text: str, conversation: Sequence[Message]
     ) -> str:
-        """Return the text that may go on across a boundary, or raise ``TurnStopped``."""
-        admitted = self.journal.recall(key)
-        if not isinstance(admitted, Admitted):
-            admitted = await self._judge(key, boundary, text, conversation)
+        admitted = await self.texts.admit(key, boundary, text, conversation)
         self.suspect = self.suspect or admitted.suspect
         return admitted.text
-
-    async def _judge(
-        self, key: str, boundary: Boundary, text: str, conversation: Sequence[Message]
-    ) -> Admitted:
-        context = GuardContext.of(boundary, _spoken(conversation))
-        with self.recorder.timings.room("guards"):
-            judgement = await self.planner.guards.judge(text, context)
-        await self.recorder.judged(boundary, judgement)
-        self.planner.observe(ContentJudged(boundary, judgement))
-        if judgement.action is Action.BLOCK:
-            raise _blocked(boundary, judgement)
-        redeem = None
-        if judgement.action is Action.REVIEW:
-            redeem = await self._review(boundary, judgement)
-        admitted = Admitted(judgement.text, suspect=redeem is not None)
-        await self.journal.keep(key, admitted, redeem=redeem)
-        return admitted
-
-    async def _review(
-        self, boundary: Boundary, judgement: Judgement
-    ) -> Callable[[sqlite3.Connection], Standing]:
-        """Have people look at a text; return the step that uses their decision up."""
-        verdict = judgement.decisive
-        decision = Decision(
-            Outcome.ASK, "guards", f"{verdict.detector}: {verdict.reason}", "a person approves"
-        )
-        run_id, call_id = self.recorder.run_id, f"{self.recorder.turn}.{boundary.value}"
-        arguments: JsonObject = {"text": judgement.text}
-        binding = Binding.of(
-            boundary.value,
-            arguments,
-            run_id=run_id,
-            call_id=call_id,
-            policy_sha256=self.planner.gate.digest,
-        )
-        request, standing = await self.permission.ask(
-            ApprovalRequest(
-                run_id, call_id, boundary.value, judgement.text, decision, arguments, binding
-            )
-        )
-        if standing.state == "waiting":
-            raise RunSuspended(run_id, (request.request_id,))
-        if standing.state != "approved":
-            raise _blocked(boundary, judgement)
-        return self.desk.redemption(request, binding)
-
-
-def _blocked(boundary: Boundary, judgement: Judgement) -> TurnStopped:
-    verdict = judgement.decisive
-    return TurnStopped(
-        f"the guards stopped the {boundary.value.replace('_', ' ')}: "
-        f"{verdict.detector}: {verdict.reason}",
-        reason=f"{boundary.value}_blocked",
-        cure="rephrase, or have the operator look at the audit log"
-        if boundary is Boundary.USER_INPUT
-        else "the answer was withheld; ask differently",
-    )
-
-
-def _spoken(conversation: Sequence[Message]) -> tuple[Turn, ...]:
-    """Return what user and assistant said to each other, oldest first."""
-    return tuple(
-        (message.role, message.text)
-        for message in conversation
-        if message.role in {"user", "assistant"} and message.text
-    )
 
 
 def _correction(problems: Sequence[str]) -> Message:

@@ -1,13 +1,15 @@
 """The agent's specification: agent.yaml, strictly checked, every error with its place and fix."""
 
 from agentkit.spec.approvals import ApprovalsSpec, ApproverSpec, StateSpec
+from agentkit.spec.budgets import BudgetsSpec
 from agentkit.spec.deployment import DeploymentSpec, PrincipalSpec, ReviewSpec
 from agentkit.spec.guards import GuardsSpec, LlamaGuardSpec
 from agentkit.spec.json_schema import agent_json_schema
 from agentkit.spec.load import LoadedSpec, load_spec
 from agentkit.spec.model import EmbeddedModel, GenerationSpec, LocalModel, ModelSpec, RemoteModel
+from agentkit.spec.policies import PoliciesSpec
 from agentkit.spec.problems import Problem, SpecProblems
-from agentkit.spec.schema import AgentSpec, AuditSpec, LimitsSpec
+from agentkit.spec.schema import AgentSpec, AuditSpec, LimitsSpec, OutputSpec
 from agentkit.spec.secret import Secret
 from agentkit.spec.templates import read_template, template_names
 from agentkit.spec.tools import SandboxSpec, ToolSpec
@@ -17,6 +19,7 @@ __all__ = [
     "ApprovalsSpec",
     "ApproverSpec",
     "AuditSpec",
+    "BudgetsSpec",
     "DeploymentSpec",
     "EmbeddedModel",
     "GenerationSpec",
@@ -26,6 +29,8 @@ __all__ = [
     "LoadedSpec",
     "LocalModel",
     "ModelSpec",
+    "OutputSpec",
+    "PoliciesSpec",
     "PrincipalSpec",
     "Problem",
     "RemoteModel",

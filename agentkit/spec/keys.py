@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, get_args
 from agentkit.spec.model import EmbeddedModel, LocalModel, RemoteModel
 from agentkit.spec.nodes import Node, ScalarNode, find
 from agentkit.spec.problems import quoted
-from agentkit.spec.schema import AgentSpec
 from agentkit.spec.section import Section
 from agentkit.spec.suggest import closest
 
@@ -21,20 +20,25 @@ MODEL_SOURCES: Mapping[str, type[Section]] = MappingProxyType(
     {"embedded": EmbeddedModel, "local": LocalModel, "remote": RemoteModel}
 )
 
-_ANY_TOOL = "<name>"
+_ANY_NAME = "<name>"
+_NAMED = frozenset({("tools",), ("policies", "rules", "when", "arguments")})
+"""Mappings whose keys are names of the writer's own."""
 
 
-def suggest_key(path: tuple[str | int, ...], root: Node) -> tuple[str, str]:
-    """Return message and fix for the unknown key at ``path``; ``root`` is the tree of the file."""
+def suggest_key(path: tuple[str | int, ...], root: Node, schema: type[Section]) -> tuple[str, str]:
+    """Return message and fix for the unknown key at ``path``.
+
+    ``root`` is the tree of the file, ``schema`` what the whole file should be.
+    """
     key = str(path[-1])
     message = f"unknown key {quoted(key)}"
     if len(path) > 1:
         message += f" in {'.'.join(map(str, path[:-1]))}"
-    at = tuple(
-        _ANY_TOOL if path[0] == "tools" and depth == 1 else str(step)
-        for depth, step in enumerate(path[:-1])
-    )
-    known = _known_keys(at, root)
+    at: tuple[str, ...] = ()
+    for step in path[:-1]:
+        if not isinstance(step, int):  # the items of a list are one section
+            at = (*at, _ANY_NAME if at in _NAMED else step)
+    known = _known_keys(at, root, schema)
     if near := closest(key, known):
         return message, f'did you mean "{near}"?'
     if at == ("model",):
@@ -42,15 +46,15 @@ def suggest_key(path: tuple[str | int, ...], root: Node) -> tuple[str, str]:
         if owners:
             return message, f"it belongs to source: {' or '.join(owners)}"
     elsewhere = {
-        ".".join((*there, key)) for there, other in _sections() if key in other.model_fields
+        ".".join((*there, key)) for there, other in _sections(schema) if key in other.model_fields
     }
     if elsewhere:
         return message, f"it belongs at {' or '.join(sorted(elsewhere))}"
     return message, f"remove it; known here: {', '.join(known)}"
 
 
-def _known_keys(at: tuple[str, ...], root: Node) -> list[str]:
-    sections = [section for there, section in _sections() if there == at]
+def _known_keys(at: tuple[str, ...], root: Node, schema: type[Section]) -> list[str]:
+    sections = [section for there, section in _sections(schema) if there == at]
     if at == ("model",):
         _, source = find(root, ("model", "source"))
         name = source.text if isinstance(source, ScalarNode) else ""
@@ -59,12 +63,12 @@ def _known_keys(at: tuple[str, ...], root: Node) -> list[str]:
 
 
 def _sections(
-    section: type[Section] = AgentSpec, at: tuple[str, ...] = ()
+    section: type[Section], at: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], type[Section]]]:
     """Yield each section of the format with its path; ``model`` has one for each source."""
     yield at, section
     for name, described in section.model_fields.items():
-        below = (*at, name, _ANY_TOOL) if (*at, name) == ("tools",) else (*at, name)
+        below = (*at, name, _ANY_NAME) if (*at, name) in _NAMED else (*at, name)
         for inner in _sections_in(described.annotation):
             yield from _sections(inner, below)
 

@@ -6,7 +6,7 @@ import hashlib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import ValidationError
 
@@ -16,12 +16,15 @@ from agentkit.spec.problems import Problem, SpecProblems
 from agentkit.spec.reading import decode, read_bytes
 from agentkit.spec.schema import AgentSpec
 from agentkit.spec.secret import Environment
+from agentkit.spec.section import Section
 from agentkit.spec.wording import explain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["LoadedSpec", "load_spec"]
+__all__ = ["LoadedSpec", "load_section", "load_spec"]
+
+_Whole = TypeVar("_Whole", bound=Section)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +65,17 @@ def load_spec(
     ``environ``: where ``${NAME}`` references are looked up. Raises SpecError, which for problems
     inside the file is a SpecProblems that holds all of them, each with its place and fix.
     """
-    place = Path(path)
-    content = read_bytes(place)
+    environment = Environment(environ)
+    spec, root, content = load_section(path, AgentSpec, environment)
+    digest = hashlib.sha256(content).hexdigest()
+    return LoadedSpec(spec, Path(path), digest, tuple(sorted(environment.used)), root)
+
+
+def load_section(
+    path: str | os.PathLike[str], schema: type[_Whole], environment: Environment
+) -> tuple[_Whole, Node, bytes]:
+    """Return what a file of ``schema`` says, its tree, and its bytes. Raises as ``load_spec``."""
+    content = read_bytes(Path(path))
     name = str(path)
     root, problems = parse(decode(content, name), name)
     if not isinstance(root, MappingNode):
@@ -72,14 +84,12 @@ def load_spec(
             root.mark.line, root.mark.column, "", "the file must be a mapping of keys", fix
         )
         raise SpecProblems(name, [*problems, wrong])
-    environment = Environment(environ)
     try:
-        spec = AgentSpec.model_validate(root.plain(), context=environment)
+        found = schema.model_validate(root.plain(), context=environment)
     except ValidationError as invalid:
         for error in invalid.errors(include_url=False, include_input=False):
-            problems.extend(explain(error, root))
+            problems.extend(explain(error, root, schema))
         raise SpecProblems(name, problems) from None
     if problems:
         raise SpecProblems(name, problems)
-    digest = hashlib.sha256(content).hexdigest()
-    return LoadedSpec(spec, place, digest, tuple(sorted(environment.used)), root)
+    return found, root, content

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from agentkit.spec.approvals import ApprovalsSpec, StateSpec, approval_faults
+from agentkit.spec.budgets import BudgetsSpec  # noqa: TC001 - pydantic evaluates it
 from agentkit.spec.deployment import DeploymentSpec  # noqa: TC001 - pydantic evaluates it
 from agentkit.spec.guards import GuardsSpec
 from agentkit.spec.model import ModelSpec  # noqa: TC001 - pydantic evaluates it
-from agentkit.spec.section import Exactly, Fault, FilePath, Line, Section
+from agentkit.spec.policies import PoliciesSpec  # noqa: TC001 - pydantic evaluates it
+from agentkit.spec.section import Exactly, Fault, FilePath, Line, Matches, Section, distinct
 from agentkit.spec.tools import SandboxSpec, Tools
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["AgentSpec", "AuditSpec", "LimitsSpec"]
+__all__ = ["AgentSpec", "AuditSpec", "LimitsSpec", "OutputSpec"]
+
+HostName = Annotated[
+    str,
+    Matches(
+        r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+",
+        "a host's name in lower case",
+        "write the host alone: docs.example.no",
+        "docs.example.no",
+    ),
+]
 
 
 class LimitsSpec(Section):
@@ -33,6 +45,20 @@ class LimitsSpec(Section):
     )
     wall_s: Annotated[float, Field(gt=0.0, le=86_400.0)] = Field(
         default=120.0, description="Wall-clock seconds."
+    )
+
+
+class OutputSpec(Section):
+    """What an answer may carry to whoever renders it."""
+
+    links: Literal["inert", "withhold", "ask"] = Field(
+        default="inert",
+        description="A link that neither the user nor a trusted field gave: shown so that nothing"
+        " opens it, taken out, or asked.",
+    )
+    hosts: Annotated[tuple[HostName, ...], Field(strict=False), AfterValidator(distinct)] = Field(
+        default=(),
+        description="Hosts whose links may stand, without query; subdomains are named themselves.",
     )
 
 
@@ -65,7 +91,14 @@ class AgentSpec(Section):
         default={}, description="The tools that may be called, by name; all others are denied."
     )
     guards: GuardsSpec = Field(default=GuardsSpec(), description="Detectors at each boundary.")
+    policies: PoliciesSpec | None = Field(
+        default=None, description="Rules of the operator's own over calls; they only narrow."
+    )
+    budgets: BudgetsSpec | None = Field(
+        default=None, description="What may be spent over many turns, shared by processes."
+    )
     limits: LimitsSpec = Field(default=LimitsSpec(), description="What one turn may use.")
+    output: OutputSpec = Field(default=OutputSpec(), description="What an answer may carry.")
     audit: AuditSpec = Field(default=AuditSpec(), description="Where the audit log is kept.")
     state: StateSpec | None = Field(
         default=None,

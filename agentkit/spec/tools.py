@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 from pydantic import BeforeValidator, Field, WrapValidator
 
 from agentkit.sandbox.interface import Limits, Tier
+from agentkit.spec.budgets import ToolMoneySpec  # noqa: TC001 - pydantic evaluates it
 from agentkit.spec.constraint import ArgumentSchema  # noqa: TC001 - pydantic evaluates it
+from agentkit.spec.policies import Names  # noqa: TC001 - pydantic evaluates it
 from agentkit.spec.problems import quoted
 from agentkit.spec.section import Fault, Matches, Section, checked_together
 from agentkit.spec.suggest import closest
@@ -93,6 +95,14 @@ class ToolSpec(Section):
     calls_per_minute: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
         default=None,
         description="At most this many calls in any 60 seconds; left out for no limit.",
+    )
+    money: ToolMoneySpec | None = Field(
+        default=None, description="Where a call says how much money it moves, for budgets."
+    )
+    destination: Names | None = Field(
+        default=None,
+        description="Parameters that say whom a call reaches, for budgets; by default the"
+        " tool's audience.",
     )
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
+    from agentkit.spec.section import Section
+
 __all__ = ["explain"]
 
 _Path = tuple[str | int, ...]
@@ -65,8 +67,11 @@ _SHAPES = {
 }
 
 
-def explain(error: ErrorDetails, root: Node) -> Iterator[Problem]:
-    """Yield the problems behind one error of pydantic's; ``root`` is the tree of the file."""
+def explain(error: ErrorDetails, root: Node, schema: type[Section]) -> Iterator[Problem]:
+    """Yield the problems behind one error of pydantic's.
+
+    ``root`` is the tree of the file, ``schema`` what the whole file should be.
+    """
     on_key = error["loc"][-1:] == ("[key]",)
     path = _without_tag(error["loc"][:-1] if on_key else error["loc"])
     kind, context = error["type"], error.get("ctx", {})
@@ -78,7 +83,7 @@ def explain(error: ErrorDetails, root: Node) -> Iterator[Problem]:
     elif kind == "union_tag_not_found":
         yield _missing_source(root, path)
     elif kind == "extra_forbidden":
-        message, fix = suggest_key(path, root)
+        message, fix = suggest_key(path, root, schema)
         yield _place(root, path, Fault(message, fix, on_key=True), name=False)
     else:
         if kind == "union_tag_invalid":
@@ -164,8 +169,8 @@ def _place(
     at = node.mark if on_value else mark
     label = dotted(full) if name else ""
     text = node.text if on_value and isinstance(node, ScalarNode) and not _is_secret(full) else ""
-    if not on_value and full:
-        text = str(full[-1])
+    if not on_value and full and isinstance(full[-1], str):
+        text = full[-1]
     message = f"{label}: {fault.message}" if label else fault.message
     return Problem(at.line, at.column, text, message, fault.fix)
 

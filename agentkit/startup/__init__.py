@@ -2,7 +2,9 @@
 
 from agentkit.startup.gate import Rooms, start
 from agentkit.startup.licence import decide_licences, model_identity
+from agentkit.startup.policies import declared_tools, open_policies
 from agentkit.startup.report import StartupCheck, StartupObserver, StartupReport, ignore_check
+from agentkit.startup.spending import declared_spending, open_spending
 
 __all__ = [
     "Rooms",
@@ -10,7 +12,11 @@ __all__ = [
     "StartupObserver",
     "StartupReport",
     "decide_licences",
+    "declared_spending",
+    "declared_tools",
     "ignore_check",
     "model_identity",
+    "open_policies",
+    "open_spending",
     "start",
 ]

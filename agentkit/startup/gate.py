@@ -2,9 +2,10 @@
 
 What is covered, in this order: the audit log can be written; the licence of every model permits
 this deployment (the first audit record, before anything is downloaded); the state of runs and
-approvals opens, where the specification names one; custom tools load; the
-sandbox tier that the specification names really runs code; every guard recognises its canary at
-every boundary; the model loads. Whatever fails is recorded and refuses to start.
+approvals opens, where the specification names one; custom tools load; the sandbox tier that the
+specification names really runs code; the policies fit the tools; the store of budgets opens; every
+guard recognises its canary at every boundary; the model loads. Whatever fails is recorded and
+refuses to start.
 
 What is not covered: what changes on the machine after startup.
 """
@@ -34,7 +35,9 @@ from agentkit.planner import StateFile
 from agentkit.sandbox import Tier, open_sandbox
 from agentkit.startup.licence import decide_licences
 from agentkit.startup.models import open_guard_model, open_model
+from agentkit.startup.policies import open_policies
 from agentkit.startup.report import StartupCheck, StartupReport
+from agentkit.startup.spending import open_spending
 from agentkit.tools import load_tool, python_tool
 
 if TYPE_CHECKING:
@@ -44,6 +47,8 @@ if TYPE_CHECKING:
     from agentkit.licensing import LicenceDecision
     from agentkit.messages import JsonObject
     from agentkit.model import ChatModel
+    from agentkit.planner.policy import Policies
+    from agentkit.planner.spending import Spending
     from agentkit.progress import Progress
     from agentkit.sandbox import Sandbox
     from agentkit.spec import LoadedSpec
@@ -64,6 +69,8 @@ class Rooms:
     tools: tuple[Tool, ...]
     guards: GuardPipeline
     code_guards: GuardPipeline
+    policies: Policies | None
+    spending: Spending
     report: StartupReport
     state: StateFile
 
@@ -146,6 +153,8 @@ class _Startup:
             draft.detail = ", ".join(names) or "none: the assistant can only talk"
         async with self._check("sandbox") as draft:
             sandboxed = await self._open_sandbox(draft)
+        policies = await self._open_policies((*sandboxed, *tools.values()))
+        spending = await self._open_spending((*sandboxed, *tools.values()))
         async with self._check("guards") as draft:
             guards, code_guards = await self._open_guards(draft)
         async with self._check("model") as draft:
@@ -157,7 +166,9 @@ class _Startup:
         spec = self.loaded.spec
         report = StartupReport(spec.name, self.loaded.sha256, tuple(self.checks), decisions)
         allowed = (*sandboxed, *tools.values())
-        return Rooms(self.log, model, allowed, guards, code_guards, report, state)
+        return Rooms(
+            self.log, model, allowed, guards, code_guards, policies, spending, report, state
+        )
 
     async def _decide_licences(self) -> tuple[LicenceDecision, ...]:
         """Decide, record, and only then refuse: the decision is the first record either way."""
@@ -242,6 +253,26 @@ class _Startup:
             # Its first use builds the guest, which takes half a minute.
             return open_sandbox(Tier.WASM, progress=self.progress)
         return open_sandbox(self.loaded.spec.sandbox.tier)
+
+    async def _open_policies(self, tools: tuple[Tool, ...]) -> Policies | None:
+        if self.loaded.spec.policies is None:
+            return None
+        async with self._check("policies") as draft:
+            policies = open_policies(self.loaded, tools)
+            if policies is not None:
+                draft.detail = f"{len(policies.ids)} policies, sha256 {policies.digest}"
+                draft.body = {"policies": [*policies.ids], "policy_digest": policies.digest}
+        return policies
+
+    async def _open_spending(self, tools: tuple[Tool, ...]) -> Spending:
+        stated = self.loaded.spec.budgets
+        if stated is None:
+            return open_spending(self.loaded, tools)
+        async with self._check("budgets") as draft:
+            spending = await anyio.to_thread.run_sync(open_spending, self.loaded, tools)
+            self.stack.callback(spending.store.close)
+            draft.detail = f"{len(spending.limits)} limits in {self.loaded.resolve(stated.store)}"
+        return spending
 
     async def _open_guards(self, draft: _Draft) -> tuple[GuardPipeline, GuardPipeline]:
         """Return the pipelines for content and for code, both seen to find their canaries."""

@@ -7,29 +7,6 @@ from hypothesis import strategies as st
 from agentkit.errors import TurnStopped
 from agentkit.planner.budget import Budget, TurnLimits
 from agentkit.planner.decision import Decision, Outcome, Ruling
-from agentkit.planner.rate import RateLimiter
-
-
-@given(st.lists(st.floats(0, 30), max_size=60), st.integers(0, 5))
-def test_no_window_of_a_minute_holds_more_calls_than_allowed(
-    pauses: list[float], limit: int
-) -> None:
-    now = 0.0
-    limiter = RateLimiter({"send": limit}, clock=lambda: now)
-    admitted: list[float] = []
-    for pause in pauses:
-        now += pause
-        wait_s = limiter.take("send")
-        if wait_s == 0:
-            admitted.append(now)
-        else:
-            assert 0 < wait_s <= 60
-        assert len([time for time in admitted if now - time < 60]) <= limit
-
-
-def test_a_tool_without_a_limit_is_never_held() -> None:
-    limiter = RateLimiter({"send": 1})
-    assert [limiter.take("read") for _ in range(100)] == [0.0] * 100
 
 
 def test_each_limit_stops_the_turn_by_its_name() -> None:

@@ -438,12 +438,16 @@ def test_a_guard_that_hangs_blocks_its_boundary(
 def test_a_fault_of_the_gate_denies(
     house: House, propose: Propose, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    planner = house.planner([propose(("double", {"n": 1})), "No."], double)
+    planner = house.planner(
+        [propose(("double", {"n": 1})), "No."],
+        double,
+        policies={"double": ToolPolicy(calls_per_minute=5)},
+    )
 
-    def fail(tool: str) -> float:
+    def fail(charges: object) -> None:
         raise OSError("store locked")
 
-    monkeypatch.setattr(planner.gate._limiter, "take", fail)
+    monkeypatch.setattr(planner.gate.spending.store, "take", fail)
     house.run(planner)
     assert "Denied by rule gate:" in results(house)[0].text
     assert "intent" not in house.kinds

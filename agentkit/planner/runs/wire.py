@@ -32,6 +32,7 @@ from agentkit.model.protocol import TokenUsage
 from agentkit.planner.answer import Answer
 from agentkit.planner.commitment import Commitment, Committed
 from agentkit.planner.decision import Decision, Evidence, Outcome, Ruling
+from agentkit.planner.output import Citation, Finding
 from agentkit.planner.reply import Reply
 
 if TYPE_CHECKING:
@@ -119,11 +120,13 @@ _CLASSES: Mapping[str, type] = {
         CallOutcome,
         CallResult,
         Changed,
+        Citation,
         Commitment,
         Committed,
         Decision,
         DocumentPagePart,
         Evidence,
+        Finding,
         ImagePart,
         Label,
         LabelledField,

@@ -1,0 +1,40 @@
+"""How many tokens a prompt can be at most, known before any model has read it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from agentkit.messages import DocumentPagePart, ImagePart, ToolCallPart, VideoFramePart
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agentkit.messages import FunctionDeclaration, Message, Part
+
+__all__ = ["most_tokens"]
+
+# Every tokenizer in use writes at most one token a byte; a template adds its frame to each message.
+_FRAME = 64
+_PICTURE = 8192
+
+
+def most_tokens(conversation: Sequence[Message], tools: Sequence[FunctionDeclaration]) -> int:
+    """Return an upper bound of the tokens that a model reads."""
+    parts = sum(_most(part) + _FRAME for message in conversation for part in message.parts)
+    described = sum(
+        len(json.dumps([tool.name, tool.description, tool.parameters])) + _FRAME for tool in tools
+    )
+    return parts + described + _FRAME * (len(conversation) + 1)
+
+
+def _most(part: Part) -> int:
+    match part:
+        case ToolCallPart():
+            return len(json.dumps(part.arguments)) + len(part.name.encode())
+        case ImagePart() | VideoFramePart():
+            return _PICTURE
+        case DocumentPagePart():
+            return len(part.text.encode()) + (_PICTURE if part.image is not None else 0)
+        case _:
+            return len(part.text.encode())
