@@ -101,7 +101,8 @@ def join_all(labels: Iterable[Label]) -> Label:
     if len(found) <= 1:
         return found[0] if found else Label(Integrity.UNTRUSTED)
     limited = [label.readers for label in found if label.readers is not None]
-    sources = {source for label in found for source in label.sources}
+    # Labels of one conversation share most of their sources, as objects: those are hashed once.
+    sources = set({id(source): source for label in found for source in label.sources}.values())
     return Label(
         Integrity.TRUSTED if all(label.is_trusted for label in found) else Integrity.UNTRUSTED,
         frozenset.intersection(*limited) if limited else None,

@@ -107,6 +107,9 @@ class Tracer:
     def __init__(self, conversation: Sequence[Message], index: ConversationIndex) -> None:
         self.parts: list[PreparedPart] = index.prepare(conversation)
         self.influenced = index.join(self.parts)
+        self._trusted = [part for part in self.parts if part.trusted.passages]
+        self._untrusted = [part for part in self.parts if part.untrusted.passages]
+        self._users = [part for part in self._trusted if _is_users(part.part.label)]
         self.calls = {
             item.part.call_id: item.part
             for item in self.parts
@@ -146,7 +149,7 @@ class Tracer:
             passage = self._typed(kind, spelling, "")
             if passage is not None:
                 return Origin(path, parameter, written, passage.label, passage)
-        for part in self.parts:
+        for part in self._untrusted:
             for spelling in spellings:
                 passage = part.untrusted.find_typed(kind, spelling)
                 if passage is not None:
@@ -157,8 +160,7 @@ class Tracer:
         """Whether the user wrote a text word by word."""
         words = fold(text)
         return is_distinctive(words) and any(
-            _is_users(part.part.label) and part.trusted.find_words(words) is not None
-            for part in self.parts
+            part.trusted.find_words(words) is not None for part in self._users
         )
 
     def holding(self, text: str) -> list[Passage]:
@@ -175,10 +177,7 @@ class Tracer:
     def user_spellings(self, kind: Kind) -> frozenset[str]:
         """Return the spelling of each typed value of one kind in the user's own words."""
         return frozenset(
-            spelling
-            for part in self.parts
-            if _is_users(part.part.label)
-            for spelling in part.trusted.spellings(kind)
+            spelling for part in self._users for spelling in part.trusted.spellings(kind)
         )
 
     def _vouched(
@@ -211,7 +210,7 @@ class Tracer:
         passage = self._first(lambda part: part.trusted.find_typed(Kind.DATE, day))
         if passage is None:
             return None
-        for part in self.parts:
+        for part in self._trusted:
             known = part.trusted.spellings(Kind.DATE)
             if part.trusted.find_typed(Kind.NUMBER, year) or any(
                 date.startswith(f"{year}-") for date in known
@@ -220,7 +219,7 @@ class Tracer:
         return None
 
     def _short_number(self, spelling: str, field: str) -> Passage | None:
-        for part in self.parts:
+        for part in self._trusted:
             passage = part.trusted.find_typed(Kind.NUMBER, spelling)
             if passage is not None and (_is_users(passage.label) or passage.is_computed):
                 return passage
@@ -228,7 +227,7 @@ class Tracer:
 
     def _short_field(self, folded: str, field: str) -> Passage | None:
         """Return the trusted field that is a short value, and whose name the argument bears."""
-        for part in self.parts:
+        for part in self._trusted:
             for passage in part.trusted.passages:
                 if (
                     passage.whole
@@ -241,7 +240,7 @@ class Tracer:
 
     def _seen(self, words: str, readings: Sequence[Reading]) -> Passage | None:
         """Return the untrusted passage that a value came from, for showing."""
-        for part in self.parts:
+        for part in self._untrusted:
             if words and (passage := part.untrusted.find_words(words)):
                 return passage
             for reading in readings:
@@ -253,7 +252,7 @@ class Tracer:
     def _first(self, find: Callable[[PreparedPart], Passage | None]) -> Passage | None:
         """Return the first passage found, the user's own words before all others."""
         first: Passage | None = None
-        for part in self.parts:
+        for part in self._trusted:
             passage = find(part)
             if passage is None:
                 continue
