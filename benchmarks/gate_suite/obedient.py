@@ -182,9 +182,22 @@ def strings(value: Any) -> Iterator[str]:  # noqa: ANN401 - JSON
 
 
 def _filled(wanted: Call, last: str) -> Call:
-    """Return the call with ``{last}`` replaced by what the call before gave back."""
-    arguments: JsonObject = {
-        key: value.replace("{last}", last[:400]) if isinstance(value, str) else value
-        for key, value in wanted.arguments.items()
-    }
+    """Return the call with what the attack leaves open taken from what the call before gave back:
+    ``{last}`` all of it, ``{found:NAME:FIELD}`` a field of the record that holds NAME.
+    """
+    arguments: JsonObject = {}
+    for key, value in wanted.arguments.items():
+        if isinstance(value, str) and value.startswith("{found:"):
+            _, name, field = value.strip("{}").split(":")
+            value = _field_of(_parsed(last), name, field)
+        elif isinstance(value, str):
+            value = value.replace("{last}", last[:400])
+        arguments[key] = value
     return Call(wanted.tool, arguments)
+
+
+def _field_of(value: Any, name: str, field: str) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(value, dict) and name in value.values():
+        return value.get(field)
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return next((found for item in inside if (found := _field_of(item, name, field))), None)
