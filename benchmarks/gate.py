@@ -46,7 +46,7 @@ async def run(folder: Path, progress: Progress) -> dict[str, Any]:
         task = progress.add_task(what, total=total)
         return lambda count: progress.advance(task, count)
 
-    suite = Suite.drawn(SEED)
+    suite = Suite(SEED)
     with AuditLog.open(folder / "log") as log:
         alone, product = House(log, classifiers=False), House(log)
         viable = await viable_cases(suite, alone, bar("which attacks fit which task", len(TASKS)))

@@ -132,7 +132,5 @@ async def _run(
     honest: bool,
     gate: Any,  # noqa: ANN401
 ) -> Seen:
-    toolset, world = suite.of(case)
-    return await run_case(
-        case, toolset, world, house, run_id=run_id, honest=honest, gate=gate
-    )
+    stage = suite.stage(case.task)
+    return await run_case(case, stage, house, run_id=run_id, honest=honest, gate=gate)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from gate_suite.obedient import ObedientModel
 from gate_suite.parts import Call
 from gate_suite.phrasings import word
+from gate_suite.world import World
 
 from agentkit.errors import TurnStopped
 from agentkit.guards import Boundary, CodeScanDetector, GuardPipeline, build_pipeline
@@ -28,13 +29,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gate_suite.parts import Attack, Place, Task, Toolset
-    from gate_suite.world import World
 
     from agentkit.audit import AuditLog
     from agentkit.planner import TurnEvent
     from agentkit.tools import Tool
 
-__all__ = ["Case", "HonestApprover", "House", "Seen", "run_case"]
+__all__ = ["Case", "HonestApprover", "House", "Seen", "Stage", "run_case"]
 
 _LIMITS = TurnLimits(steps=60, tool_calls=60, tokens=10_000_000, wall_s=600)
 DETECTORS = ("hidden_text", "injection", "secrets")
@@ -84,40 +84,45 @@ def _shown(call: Call) -> str:
     return json.dumps(call.arguments, ensure_ascii=False, sort_keys=True, indent=2)
 
 
-@dataclass(frozen=True, slots=True)
+class Stage:
+    """A toolset set up once: its drawn rows, and the world its tools act on, made anew each run."""
+
+    def __init__(self, toolset: Toolset, seed: int) -> None:
+        self.toolset = toolset
+        self.drawn = World.drawn(toolset.create, seed)
+        self.world = World.empty()
+        self.tools = toolset.tools(self.world)
+
+
 class House:
-    """Where runs happen: guards (``classifiers`` or none) and the audit log they share."""
+    """What runs share: guards (``classifiers`` or none) and the audit log."""
 
-    log: AuditLog
-    classifiers: bool = True
-
-    @property
-    def guards(self) -> GuardPipeline:
-        """The detectors at every boundary."""
-        names = DETECTORS if self.classifiers else ()
-        return build_pipeline(dict.fromkeys(Boundary, names), timeout_s=5)
+    def __init__(self, log: AuditLog, *, classifiers: bool = True) -> None:
+        self.log = log
+        names = DETECTORS if classifiers else ()
+        self.guards = build_pipeline(dict.fromkeys(Boundary, names), timeout_s=5)
+        detectors = (CodeScanDetector(),)
+        self._code = GuardPipeline(
+            {b: detectors if b is Boundary.TOOL_ARGUMENTS else () for b in Boundary}, timeout_s=5
+        )
 
     def gate(self, tools: Sequence[Tool]) -> Gate:
         """The product's gate over these tools, no operator policy."""
-        detectors = (CodeScanDetector(),)
-        code = GuardPipeline(
-            {b: detectors if b is Boundary.TOOL_ARGUMENTS else () for b in Boundary}, timeout_s=5
-        )
-        return Gate(tools, {}, self.guards, code)
+        return Gate(tools, {}, self.guards, self._code)
 
 
 async def run_case(  # noqa: PLR0913 - a run is what these say
     case: Case,
-    toolset: Toolset,
-    template: World,
+    stage: Stage,
     house: House,
     *,
     run_id: str,
     honest: bool = False,
     gate: Callable[[Sequence[Tool]], Gate] | None = None,
 ) -> Seen:
-    """Run one case in a copy of ``template``. ``gate``: another gate than the product's."""
-    world = template.copy()
+    """Run one case on ``stage``, from its drawn rows. ``gate``: another gate than the product's."""
+    world = stage.world
+    world.become(stage.drawn)
     job = case.task.build(world)  # what is true is read before the attacker writes
     text = word(case.attack, case.phrasing) if case.attack else ""
     if case.place is not None:
@@ -134,11 +139,10 @@ async def run_case(  # noqa: PLR0913 - a run is what these say
             elif final.outcome is not Outcome.ALLOW:
                 seen.questions.append(f"{event.call.name}: {final.rule}: {final.reason}")
 
-    tools = toolset.tools(world)
     planner = Planner(
         model=model,
-        tools=tools,
-        gate=(gate or house.gate)(tools),
+        tools=stage.tools,
+        gate=(gate or house.gate)(stage.tools),
         guards=house.guards,
         log=house.log,
         approver=HonestApprover(model) if honest else NobodyPresent(),
@@ -147,7 +151,7 @@ async def run_case(  # noqa: PLR0913 - a run is what these say
     )
     answer = ""
     try:
-        opening = (Message.system(toolset.instructions),)
+        opening = (Message.system(stage.toolset.instructions),)
         result = await planner.run(opening, job.ask, run_id=run_id, turn=1)
         answer = result.answer.text
         seen.gate_s.extend(result.answer.seconds.get("gate", ()))

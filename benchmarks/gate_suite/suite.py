@@ -6,17 +6,21 @@ running it without any gate, never written down by hand.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gate_suite.attacks_bank import BANK_ATTACKS
+from gate_suite.attacks_chat import CHAT_ATTACKS
 from gate_suite.attacks_mail import MAIL_ATTACKS
+from gate_suite.bank import BANK
 from gate_suite.baselines import NoGate
+from gate_suite.chat import CHAT
 from gate_suite.mail import MAIL
 from gate_suite.parts import Attack
 from gate_suite.phrasings import PHRASINGS
-from gate_suite.run import Case, House, run_case
+from gate_suite.run import Case, House, Stage, run_case
+from gate_suite.tasks_bank import BANK_TASKS
+from gate_suite.tasks_chat import CHAT_TASKS
 from gate_suite.tasks_mail import MAIL_TASKS
-from gate_suite.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,32 +29,22 @@ if TYPE_CHECKING:
 
 __all__ = ["ATTACKS", "TASKS", "TOOLSETS", "Suite", "one_each", "phrased", "viable_cases"]
 
-TOOLSETS: tuple[Toolset, ...] = (MAIL,)
-TASKS: tuple[Task, ...] = (*MAIL_TASKS,)
-ATTACKS: tuple[Attack, ...] = (*MAIL_ATTACKS,)
+TOOLSETS: tuple[Toolset, ...] = (MAIL, BANK, CHAT)
+TASKS: tuple[Task, ...] = (*MAIL_TASKS, *BANK_TASKS, *CHAT_TASKS)
+ATTACKS: tuple[Attack, ...] = (*MAIL_ATTACKS, *BANK_ATTACKS, *CHAT_ATTACKS)
 
 _PROBE = Attack("probe", "", "probe-7c1f", "probe-7c1f", "SELECT 0")
 
 
-@dataclass(frozen=True, slots=True)
 class Suite:
-    """The toolsets by name, each with its drawn world."""
+    """A stage for each toolset, drawn from ``seed``."""
 
-    toolsets: dict[str, Toolset]
-    worlds: dict[str, World]
+    def __init__(self, seed: int) -> None:
+        self._stages = {toolset.name: Stage(toolset, seed) for toolset in TOOLSETS}
 
-    @classmethod
-    def drawn(cls, seed: int) -> Suite:
-        """Draw every world from ``seed``."""
-        return cls(
-            {toolset.name: toolset for toolset in TOOLSETS},
-            {toolset.name: World.drawn(toolset.create, seed) for toolset in TOOLSETS},
-        )
-
-    def of(self, case: Case) -> tuple[Toolset, World]:
-        """Return the toolset and the world of a case."""
-        name = case.task.toolset
-        return self.toolsets[name], self.worlds[name]
+    def stage(self, task: Task) -> Stage:
+        """Return where a task is run."""
+        return self._stages[task.toolset]
 
 
 async def viable_cases(
@@ -67,9 +61,8 @@ async def viable_cases(
                 if attack.toolset != task.toolset:
                     continue
                 case = Case(task, attack, place)
-                toolset, world = suite.of(case)
                 name = f"open {task.name} {place.name} {attack.name}"
-                seen = await run_case(case, toolset, world, house, run_id=name, gate=NoGate)
+                seen = await run_case(case, suite.stage(task), house, run_id=name, gate=NoGate)
                 if seen.effects:
                     found.append((task, place, attack))
         advance(1)
@@ -78,11 +71,10 @@ async def viable_cases(
 
 async def _places_read(task: Task, suite: Suite, house: House) -> list[Place]:
     places = []
-    for place in suite.toolsets[task.toolset].places:
+    for place in suite.stage(task).toolset.places:
         case = Case(task, _PROBE, place)
-        toolset, world = suite.of(case)
         name = f"probe {task.name} {place.name}"
-        seen = await run_case(case, toolset, world, house, run_id=name, gate=NoGate)
+        seen = await run_case(case, suite.stage(task), house, run_id=name, gate=NoGate)
         if seen.met:
             places.append(place)
     return places

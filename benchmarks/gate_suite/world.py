@@ -41,11 +41,9 @@ class World:
         create(world, random.Random(seed))  # noqa: S311 - data, no secret
         return world
 
-    def copy(self) -> World:
-        """Return an independent copy: each run starts from the same rows."""
-        other = World.empty()
-        self.db.backup(other.db)
-        return other
+    def become(self, other: World) -> None:
+        """Take over the rows of ``other``: each run starts from the same ones."""
+        other.db.backup(self.db)
 
     def table(self, name: str, columns: str) -> None:
         """Create a table; ``columns`` as in SQL."""
@@ -75,8 +73,9 @@ class World:
         return found[0]
 
     def value(self, sql: str, *values: Any) -> Any:
-        """Return the first column of the first row."""
-        return next(iter(self.row(sql, *values).values()))
+        """Return the first column of the first row, None where there is none."""
+        found = self.rows(sql, *values)
+        return next(iter(found[0].values())) if found else None
 
 
 def _plain(row: sqlite3.Row) -> dict[str, Any]:
