@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING, Literal
 from jsonschema import Draft202012Validator
 
 from agentkit.planner.decision import Decision, Evidence, Outcome
-from agentkit.planner.provenance import Origin, trace
 from agentkit.tools.declaration import Effect, Tool
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from agentkit.messages import JsonObject, Message, ToolCallPart
+    from agentkit.messages import JsonObject, ToolCallPart
+    from agentkit.planner.provenance import Origin, Tracer
     from agentkit.planner.rate import RateLimiter
 
 __all__ = [
@@ -50,7 +48,8 @@ class ToolPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A call with what the checks need to know: its tool, its policy, the conversation so far.
+    """A call with what the checks need to know: its tool, its policy, and where values of the
+    conversation so far come from.
 
     ``suspect``: a guard found signs of injection in this turn's content.
     """
@@ -58,7 +57,7 @@ class Proposal:
     call: ToolCallPart
     tool: Tool
     policy: ToolPolicy
-    conversation: Sequence[Message]
+    tracer: Tracer
     suspect: bool = False
 
 
@@ -86,8 +85,8 @@ def check_provenance(proposal: Proposal) -> Decision:
         return Decision(Outcome.ALLOW, "provenance", "the tool only reads")
     doubtful = [
         origin
-        for origin in trace(proposal.call, proposal.conversation)
-        if tool.is_sensitive(_parameter(origin)) and not origin.label.is_trusted
+        for origin in proposal.tracer.trace(proposal.call)
+        if tool.is_sensitive(origin.parameter) and not origin.label.is_trusted
     ]
     if doubtful:
         return Decision(
@@ -147,10 +146,6 @@ def _match(rule: str, schema: JsonObject, proposal: Proposal, cure: str) -> Deci
         cure,
         (Evidence(where, message, "model"),),
     )
-
-
-def _parameter(origin: Origin) -> str:
-    return origin.path.removeprefix("$.").split(".")[0].split("[")[0]
 
 
 def _evidence(origin: Origin) -> Evidence:

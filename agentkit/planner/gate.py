@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from agentkit.guards import Action, Boundary, GuardContext
+from agentkit.labels import Integrity, Label, Source, SourceKind
+from agentkit.messages import ToolResultPart
 from agentkit.planner.checks import (
     Proposal,
     ToolPolicy,
@@ -26,7 +28,8 @@ from agentkit.planner.checks import (
     check_schema,
 )
 from agentkit.planner.decision import Decision, Outcome, Ruling
-from agentkit.planner.provenance import leaves
+from agentkit.planner.provenance import ConversationIndex, Tracer, leaves
+from agentkit.planner.provenance.results import USER, label_result
 from agentkit.planner.rate import RateLimiter
 
 if TYPE_CHECKING:
@@ -59,6 +62,7 @@ class Gate:
         self._policies = {name: policies.get(name, ToolPolicy()) for name in self._tools}
         self._guards = guards
         self._code_guards = code_guards
+        self._index = ConversationIndex()
         self._limiter = RateLimiter(
             {
                 name: policy.calls_per_minute
@@ -84,9 +88,10 @@ class Gate:
                     ),
                 )
             )
-        proposal = Proposal(call, tool, self._policies[call.name], conversation, suspect)
         trail = [Decision(Outcome.ALLOW, "allowlist", "the tool is allowed")]
         try:
+            tracer = Tracer(conversation, self._index)
+            proposal = Proposal(call, tool, self._policies[call.name], tracer, suspect)
             await self._extend(trail, proposal)
         except Exception as error:  # noqa: BLE001 - what cannot be decided is denied
             _log.exception("gate_fault", tool=call.name, call_id=call.call_id)
@@ -99,6 +104,28 @@ class Gate:
                 )
             )
         return Ruling(tuple(trail))
+
+    def label(
+        self,
+        call: ToolCallPart,
+        text: str,
+        conversation: Sequence[Message],
+        *,
+        is_error: bool = False,
+    ) -> ToolResultPart:
+        """Return the result of a call of an allowed tool, labelled as the tool declares it.
+
+        ``conversation``: up to and with the call. What cannot be labelled is untrusted.
+        """
+        tool = self._tools[call.name]
+        try:
+            tracer = Tracer(conversation, self._index)
+            label, fields = label_result(tool, call, text, tracer, is_error=is_error)
+        except Exception:  # noqa: BLE001 - untrusted as a whole is the strictest label there is
+            _log.exception("label_fault", tool=call.name, call_id=call.call_id)
+            source = Source(SourceKind.TOOL, f"{call.name}#{call.call_id}")
+            label, fields = Label(Integrity.UNTRUSTED, frozenset({USER}), (source,)), ()
+        return ToolResultPart(call.call_id, call.name, text, label, is_error, fields)
 
     async def _extend(self, trail: list[Decision], proposal: Proposal) -> None:
         """Append decisions until one denies; the rate limit is last, so that it counts only calls
@@ -115,7 +142,7 @@ class Gate:
         trail.append(check_rate(proposal, self._limiter))
 
     async def _judge_arguments(self, proposal: Proposal) -> Decision:
-        text = "\n".join(value for _, value in leaves(proposal.call.arguments))
+        text = "\n".join(str(value) for _, value in leaves(proposal.call.arguments))
         context = GuardContext.of(Boundary.TOOL_ARGUMENTS)
         return _from_judgement("guards", await self._guards.judge(text, context))
 
