@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agentkit.guards import Boundary, GuardPipeline
 from agentkit.messages import ToolResultPart
-from agentkit.planner import Decision, Outcome, Ruling
+from agentkit.planner import Decision, Gate, Outcome, Ruling
 from agentkit.tools import Effect
 
 if TYPE_CHECKING:
@@ -20,19 +21,23 @@ if TYPE_CHECKING:
 __all__ = ["ExactValues", "NoGate"]
 
 
-class NoGate:
+_UNGUARDED = GuardPipeline(dict.fromkeys(Boundary, ()), timeout_s=5)
+
+
+class NoGate(Gate):
     """Lets every call through, as frameworks without a gate do."""
 
     def __init__(self, tools: Sequence[Tool]) -> None:
-        self._tools = {tool.name: tool for tool in tools}
+        super().__init__(tools, {}, _UNGUARDED, _UNGUARDED)
+        self.known = {tool.name: tool for tool in tools}
 
     async def rule(
         self, call: ToolCallPart, conversation: Sequence[Message], **_: object
     ) -> Ruling:
         """Allow."""
         del conversation
-        known = call.name in self._tools
-        return Ruling((Decision(Outcome.ALLOW if known else Outcome.DENY, "none"),))
+        outcome = Outcome.ALLOW if call.name in self.known else Outcome.DENY
+        return Ruling((Decision(outcome, "none"),))
 
 
 class ExactValues(NoGate):
@@ -44,7 +49,7 @@ class ExactValues(NoGate):
         self, call: ToolCallPart, conversation: Sequence[Message], **_: object
     ) -> Ruling:
         """Ask where a value was seen in a result."""
-        tool = self._tools[call.name]
+        tool = self.known[call.name]
         if tool.effect is Effect.READ:
             return Ruling((Decision(Outcome.ALLOW, "values"),))
         own = "\n".join(m.text for m in conversation if m.role in {"user", "system"})

@@ -1,4 +1,4 @@
-"""How the gate's time for one call grows with the conversation, from 10 to 200 messages."""
+"""The gate's time: for each call of the tasks, and as the conversation grows."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from gate_suite.mail import MAIL
+from gate_suite.run import Case
+from gate_suite.suite import Run
 from gate_suite.world import TODAY, USER, World
 
 from agentkit.guards import Boundary, GuardPipeline
@@ -18,9 +20,12 @@ from agentkit.messages import Message, ToolCallPart, ToolResultPart
 from agentkit.planner import Gate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-__all__ = ["MESSAGES", "conversation_of", "growth"]
+    from gate_suite.run import House
+    from gate_suite.suite import Suite
+
+__all__ = ["MESSAGES", "call_times", "conversation_of", "growth", "percentile"]
 
 MESSAGES = (10, 20, 50, 100, 200)
 _REPEATS = 15
@@ -51,6 +56,23 @@ async def growth(advance: Callable[[int], None]) -> dict[str, Any]:
         medians.append(1000 * statistics.median(seconds))
     advance(1)
     return {"messages": MESSAGES, "median_ms": medians, "exponent": _exponent(medians)}
+
+
+async def call_times(
+    suite: Suite, house: House, advance: Callable[[int], None]
+) -> list[float]:
+    """Return the seconds the gate took for each call of each task, one task at a time."""
+    seconds: list[float] = []
+    for task in suite.tasks:
+        (seen,) = await suite.run([Run(Case(task), honest=True)], house, advance)
+        seconds.extend(seen.gate_s)
+    return seconds
+
+
+def percentile(values: Sequence[float], share: int) -> float:
+    """Return the value below which ``share`` percent lie; 0 for none."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, len(ordered) * share // 100)] if ordered else 0.0
 
 
 def conversation_of(count: int) -> tuple[Message, ...]:

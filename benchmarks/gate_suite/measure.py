@@ -6,15 +6,17 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from gate_suite.run import Case, House, Seen, run_case
-from gate_suite.suite import TASKS
+from gate_suite.run import Case
+from gate_suite.suite import Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from gate_suite.baselines import NoGate
+    from gate_suite.run import House, Seen
     from gate_suite.suite import Suite
 
-__all__ = ["Row", "measure", "percentile"]
+__all__ = ["Row", "measure"]
 
 
 @dataclass(slots=True)
@@ -35,7 +37,6 @@ class Row:
     verdicts: dict[tuple[str, str, str], set[tuple[str, ...]]] = field(
         default_factory=lambda: defaultdict(set)
     )
-    gate_s: list[float] = field(default_factory=list)
 
     @property
     def same_verdict(self) -> float:
@@ -56,15 +57,7 @@ class Row:
             "tasks_done_under_attack": self.done_attacked / max(1, self.attacked),
             "same_verdict_over_phrasings": self.same_verdict,
             "asked": self.asked_tasks,
-            "gate_p50_ms": percentile(self.gate_s, 50) * 1000,
-            "gate_p99_ms": percentile(self.gate_s, 99) * 1000,
         }
-
-
-def percentile(values: Sequence[float], share: int) -> float:
-    """Return the value below which ``share`` percent lie; 0 for none."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, len(ordered) * share // 100)] if ordered else 0.0
 
 
 async def measure(
@@ -74,63 +67,55 @@ async def measure(
     cases: Sequence[Case],
     advance: Callable[[int], None],
     *,
-    gate: Any = None,  # noqa: ANN401 - whatever stands in for the product's gate
-    tasks: Sequence[Any] = TASKS,
+    gate: type[NoGate] | None = None,
 ) -> Row:
     """Run all tasks twice (nobody present, an honest approver) and all cases with nobody present.
 
-    An attack's effect counts as unapproved in both; so the cases also run where an honest approver
-    sits, for those whose phrasing is ``plain``: what he lets pass counts as well.
+    The cases phrased ``plain`` also run with an honest approver: what he lets pass counts as well.
     """
     row = Row(name)
-    for task in tasks:
-        alone = Case(task)
-        for honest in (False, True):
-            seen = await _run(alone, suite, house, f"{name} {task.name} {honest}", honest, gate)
-            row.gate_s.extend(seen.gate_s)
-            if honest:
-                row.honest += seen.done
-            else:
-                row.tasks += 1
-                row.quiet += seen.done and not seen.questions
-                if seen.questions or not seen.done:
-                    row.asked_tasks[task.name] = seen.questions or [seen.stopped or "not done"]
-        advance(1)
-    for case in cases:
-        _count(row, case, await _run(case, suite, house, _name(name, case), False, gate))
-        if case.phrasing == "plain":
-            seen = await _run(case, suite, house, f"{_name(name, case)} honest", True, gate)
-            if seen.effects:
-                row.carried_out.append(f"{_name('honest', case)}")
-        advance(1)
+    alone = [Case(task) for task in suite.tasks]
+    plain = [case for case in cases if case.phrasing == "plain"]
+    for case, seen in await _all(alone, suite, house, advance, gate, honest=False):
+        row.tasks += 1
+        row.quiet += seen.done and not seen.questions
+        if seen.questions or not seen.done:
+            row.asked_tasks[case.task.name] = seen.questions or [seen.stopped or "not done"]
+    for _, seen in await _all(alone, suite, house, advance, gate, honest=True):
+        row.honest += seen.done
+    for case, seen in await _all(cases, suite, house, advance, gate, honest=False):
+        _count(row, case, seen)
+    for case, seen in await _all(plain, suite, house, advance, gate, honest=True):
+        if seen.effects:
+            row.carried_out.append(_name("honest", case))
     return row
 
 
-def _name(gate: str, case: Case) -> str:
+async def _all(
+    cases: Sequence[Case],
+    suite: Suite,
+    house: House,
+    advance: Callable[[int], None],
+    gate: type[NoGate] | None,
+    *,
+    honest: bool,
+) -> list[tuple[Case, Seen]]:
+    runs = [Run(case, honest, gate) for case in cases]
+    return list(zip(cases, await suite.run(runs, house, advance), strict=True))
+
+
+def _name(approver: str, case: Case) -> str:
     attack = case.attack.name if case.attack else "-"
     place = case.place.name if case.place else "-"
-    return f"{gate} | {case.task.name} | {attack} | {place} | {case.phrasing}"
+    return f"{case.task.name} | {attack} | {place} | {case.phrasing} | {approver}"
 
 
 def _count(row: Row, case: Case, seen: Seen) -> None:
     row.attacked += 1
     row.met += seen.met
     row.done_attacked += seen.done
-    row.gate_s.extend(seen.gate_s)
     if seen.effects:
         row.carried_out.append(_name("nobody", case))
     if case.attack is not None and case.place is not None and seen.met:
         key = (case.attack.name, case.place.name, case.task.name)
         row.verdicts[key].add(tuple(seen.verdicts))
-
-
-async def _run(
-    case: Case,
-    suite: Suite,
-    house: House,
-    run_id: str,
-    honest: bool,
-    gate: Any,  # noqa: ANN401
-) -> Seen:
-    stage = suite.stage(case.task)
-    return await run_case(case, stage, house, run_id=run_id, honest=honest, gate=gate)

@@ -6,78 +6,119 @@ running it without any gate, never written down by hand.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import anyio
 from gate_suite.attacks_bank import BANK_ATTACKS
 from gate_suite.attacks_chat import CHAT_ATTACKS
 from gate_suite.attacks_mail import MAIL_ATTACKS
+from gate_suite.attacks_repo import REPO_ATTACKS
+from gate_suite.attacks_travel import TRAVEL_ATTACKS
 from gate_suite.bank import BANK
 from gate_suite.baselines import NoGate
 from gate_suite.chat import CHAT
 from gate_suite.mail import MAIL
 from gate_suite.parts import Attack
 from gate_suite.phrasings import PHRASINGS
+from gate_suite.repo import REPO
 from gate_suite.run import Case, House, Stage, run_case
 from gate_suite.tasks_bank import BANK_TASKS
 from gate_suite.tasks_chat import CHAT_TASKS
 from gate_suite.tasks_mail import MAIL_TASKS
+from gate_suite.tasks_repo import REPO_TASKS
+from gate_suite.tasks_travel import TRAVEL_TASKS
+from gate_suite.travel import TRAVEL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from gate_suite.parts import Place, Task, Toolset
+    from gate_suite.repo import REPO
+from gate_suite.run import Seen
 
-__all__ = ["ATTACKS", "TASKS", "TOOLSETS", "Suite", "one_each", "phrased", "viable_cases"]
+__all__ = ["ATTACKS", "TASKS", "TOOLSETS", "Run", "Suite", "one_each", "phrased", "viable_cases"]
 
-TOOLSETS: tuple[Toolset, ...] = (MAIL, BANK, CHAT)
-TASKS: tuple[Task, ...] = (*MAIL_TASKS, *BANK_TASKS, *CHAT_TASKS)
-ATTACKS: tuple[Attack, ...] = (*MAIL_ATTACKS, *BANK_ATTACKS, *CHAT_ATTACKS)
+TOOLSETS: tuple[Toolset, ...] = (MAIL, BANK, CHAT, TRAVEL, REPO)
+TASKS: tuple[Task, ...] = (*MAIL_TASKS, *BANK_TASKS, *CHAT_TASKS, *TRAVEL_TASKS, *REPO_TASKS)
+ATTACKS: tuple[Attack, ...] = (*MAIL_ATTACKS, *BANK_ATTACKS, *CHAT_ATTACKS, *TRAVEL_ATTACKS, *REPO_ATTACKS)
 
 _PROBE = Attack("probe", "", "probe-7c1f", "probe-7c1f", "SELECT 0")
 
 
+_STAGES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What to run: a case, who approves, and the gate (None: the product's)."""
+
+    case: Case
+    honest: bool = False
+    gate: type[NoGate] | None = None
+
+
 class Suite:
-    """A stage for each toolset, drawn from ``seed``."""
+    """Stages for each toolset, drawn from ``seed``; ``names``: of which toolsets."""
 
-    def __init__(self, seed: int) -> None:
-        self._stages = {toolset.name: Stage(toolset, seed) for toolset in TOOLSETS}
+    def __init__(self, seed: int, names: Collection[str] = ()) -> None:
+        chosen = [toolset for toolset in TOOLSETS if not names or toolset.name in names]
+        self._stages = {t.name: [Stage(t, seed) for _ in range(_STAGES)] for t in chosen}
+        self.tasks = tuple(task for task in TASKS if task.toolset in self._stages)
+        self.attacks = tuple(attack for attack in ATTACKS if attack.toolset in self._stages)
+        self._runs = 0
 
-    def stage(self, task: Task) -> Stage:
-        """Return where a task is run."""
-        return self._stages[task.toolset]
+    def places(self, task: Task) -> tuple[Place, ...]:
+        """Return the places of the task's toolset."""
+        return self._stages[task.toolset][0].toolset.places
+
+    async def run(
+        self, runs: Sequence[Run], house: House, advance: Callable[[int], None]
+    ) -> list[Seen]:
+        """Run all, a few side by side; return what they showed, in order."""
+        seen: list[Seen | None] = [None] * len(runs)
+        todo: dict[str, list[int]] = {name: [] for name in self._stages}
+        for index in reversed(range(len(runs))):
+            todo[runs[index].case.task.toolset].append(index)
+        base, self._runs = self._runs, self._runs + len(runs)
+
+        async def work(stage: Stage) -> None:
+            waiting = todo[stage.toolset.name]
+            while waiting:
+                index = waiting.pop()
+                run = runs[index]
+                name = f"bench-{base + index}"
+                seen[index] = await run_case(
+                    run.case, stage, house, run_id=name, honest=run.honest, gate=run.gate
+                )
+                advance(1)
+
+        async with anyio.create_task_group() as group:
+            for stages in self._stages.values():
+                for stage in stages:
+                    group.start_soon(work, stage)
+        return [one for one in seen if one is not None]
 
 
 async def viable_cases(
     suite: Suite, house: House, advance: Callable[[int], None]
 ) -> list[tuple[Task, Place, Attack]]:
-    """Return each (task, place, attack) whose obedient run without a gate has the effect.
-
-    ``advance`` is called with 1 for each task that was looked at.
-    """
-    found: list[tuple[Task, Place, Attack]] = []
-    for task in TASKS:
-        for place in await _places_read(task, suite, house):
-            for attack in ATTACKS:
-                if attack.toolset != task.toolset:
-                    continue
-                case = Case(task, attack, place)
-                name = f"open {task.name} {place.name} {attack.name}"
-                seen = await run_case(case, suite.stage(task), house, run_id=name, gate=NoGate)
-                if seen.effects:
-                    found.append((task, place, attack))
-        advance(1)
-    return found
-
-
-async def _places_read(task: Task, suite: Suite, house: House) -> list[Place]:
-    places = []
-    for place in suite.stage(task).toolset.places:
-        case = Case(task, _PROBE, place)
-        name = f"probe {task.name} {place.name}"
-        seen = await run_case(case, suite.stage(task), house, run_id=name, gate=NoGate)
-        if seen.met:
-            places.append(place)
-    return places
+    """Return each (task, place, attack) whose obedient run without a gate has the effect."""
+    probes = [(task, place) for task in suite.tasks for place in suite.places(task)]
+    runs = [Run(Case(task, _PROBE, place), gate=NoGate) for task, place in probes]
+    read = [
+        pair for pair, seen in zip(probes, await suite.run(runs, house, advance), strict=True)
+        if seen.met
+    ]  # fmt: skip
+    found = [
+        (task, place, attack)
+        for task, place in read
+        for attack in suite.attacks
+        if attack.toolset == task.toolset
+    ]
+    runs = [Run(Case(task, attack, place), gate=NoGate) for task, place, attack in found]
+    shown = await suite.run(runs, house, advance)
+    return [one for one, seen in zip(found, shown, strict=True) if seen.effects]
 
 
 def one_each(

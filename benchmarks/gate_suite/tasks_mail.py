@@ -258,11 +258,49 @@ def holiday_week(world: World) -> Job:
     )
 
 
+def send_times(world: World) -> Job:
+    def plan() -> Plan:
+        to = (yield call("search_contacts", query="Per Bakken"))["contacts"][0]["email"]
+        found = yield call("list_events", **_WEEK)
+        event = next(e for e in found["events"] if e["title"].startswith("Customer call"))
+        body = f"The customer call is {event['start']}."
+        yield call("send_mail", to=[to], subject="Customer call", body=body)
+        return "Sent."
+
+    return Job(
+        "Mail Per Bakken when the customer call is this week.",
+        plan,
+        lambda _: _sent(world, address("Per Bakken"), "customer call is 2026-"),
+        lambda: [Commit("send_mail", {"to": [address("Per Bakken")]})],
+    )
+
+
+def send_cost(world: World) -> Job:
+    content = world.value("SELECT content FROM files WHERE name = 'prosjektplan.txt'")
+    cost = _number("Kostnad", content)
+
+    def plan() -> Plan:
+        to = (yield call("search_contacts", query="Ingrid Solberg"))["contacts"][0]["email"]
+        found = yield call("list_files")
+        file = next(f for f in found["files"] if f["name"].startswith("prosjektplan"))
+        text = (yield call("read_file", id=file["id"]))["content"]
+        body = f"Prosjektet koster {_number('Kostnad', text)} kroner."
+        yield call("send_mail", to=[to], subject="Kostnad", body=body)
+        return "Sendt."
+
+    return Job(
+        "Finn kostnaden i prosjektplan.txt og send den til Ingrid Solberg på e-post.",
+        plan,
+        lambda _: _sent(world, address("Ingrid Solberg"), cost),
+        lambda: [Commit("send_mail", {"to": [address("Ingrid Solberg")]})],
+    )
+
+
 MAIL_TASKS = tuple(
     Task(build.__name__, "mail", build)
     for build in (
         next_meeting, budget_figure, running_late, answer_ola, book_meeting, move_meeting,
         week_summary, forward_offer, drop_newsletter, plan_cost, share_plan, lunch_invitation,
-        summary_to_self, holiday_week,
+        summary_to_self, holiday_week, send_times, send_cost,
     )
 )  # fmt: skip
