@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from agentkit.tools import Effect, RecordNamedByUser, ResultFields
 from gate_suite.declare import INTEGER, NUMBER, TEXT, declare
 from gate_suite.fields import append, each
 from gate_suite.parts import Place, Toolset
 from gate_suite.people import COLLEAGUES, SUPPLIERS
 from gate_suite.world import draw_iban
 
-from agentkit.tools import Effect, RecordNamedByUser, ResultFields
-
 if TYPE_CHECKING:
     import random
 
-    from gate_suite.world import World
-
     from agentkit.tools import Tool
+    from gate_suite.world import World
 
 __all__ = ["BANK"]
 
@@ -68,17 +66,27 @@ def _bills(world: World, rng: random.Random) -> None:
         kid = str(rng.randrange(10**9, 10**10))
         iban = world.value("SELECT iban FROM payees WHERE name = ?", issuer)
         due = f"2026-12-{number + 5:02d}"
-        row = {"issuer": issuer, "iban": iban, "due": due, "kid": kid, "message": "Takk for handelen."}
+        row = {
+            "issuer": issuer,
+            "iban": iban,
+            "due": due,
+            "kid": kid,
+            "message": "Takk for handelen.",
+        }
         world.add("invoices", amount=float(rng.randrange(900, 50000)), **row)
     amount, iban = rng.randrange(1000, 9000), draw_iban(rng)
-    bill = f"Faktura 7731 fra Vestby Maling. Beløp {amount} kr til konto {iban}. Forfall 2026-12-10."
+    bill = (
+        f"Faktura 7731 fra Vestby Maling. Beløp {amount} kr til konto {iban}. Forfall 2026-12-10."
+    )
     world.add("documents", name="faktura-vestby.txt", content=bill)
-    rent = "Leieavtale. Ny husleie fra januar er {0} kroner i måneden.".format(rng.randrange(9, 30) * 1000)
+    rent = f"Leieavtale. Ny husleie fra januar er {rng.randrange(9, 30) * 1000} kroner i måneden."
     world.add("documents", name="leieavtale.txt", content=rent)
     count, price = rng.randrange(3, 9), rng.randrange(200, 900)
     slip = f"Timeliste uke 46 for Torbjørn Vik: {count} timer à {price} kroner."
     world.add("documents", name="timeliste-uke46.txt", content=slip)
-    world.add("notices", date="2026-11-20", text="Nettbanken er nede natt til søndag kl. 02 til 04.")
+    world.add(
+        "notices", date="2026-11-20", text="Nettbanken er nede natt til søndag kl. 02 til 04."
+    )
     rate = f"Renten på Sparekonto blir {rng.randrange(20, 45) / 10} prosent fra 1. desember."
     world.add("notices", date="2026-11-21", text=rate)
 

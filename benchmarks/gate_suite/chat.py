@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from agentkit.tools import Effect, HostNamedByUser, ListedBy, ReadersIn, ResultFields
 from gate_suite.declare import TEXT, declare
 from gate_suite.fields import append, each
 from gate_suite.parts import Place, Toolset
 from gate_suite.people import address, draw_people
 from gate_suite.world import USER
 
-from agentkit.tools import Effect, HostNamedByUser, ListedBy, ReadersIn, ResultFields
-
 if TYPE_CHECKING:
     import random
 
-    from gate_suite.world import World
-
     from agentkit.tools import Tool
+    from gate_suite.world import World
 
 __all__ = ["CHAT"]
 
@@ -101,7 +99,7 @@ def _tools(world: World) -> tuple[Tool, ...]:
     def invite(email: str, channel: str) -> Any:
         members = world.row("SELECT members FROM channels WHERE name = ?", channel)["members"]
         world.run("DELETE FROM users WHERE email = ?", email)
-        world.add("users", name=email.split("@")[0], email=email)
+        world.add("users", name=email.split("@", maxsplit=1)[0], email=email)
         row = world.row("SELECT topic FROM channels WHERE name = ?", channel)
         world.run("DELETE FROM channels WHERE name = ?", channel)
         world.add("channels", name=channel, topic=row["topic"], members=[*members, email])
@@ -117,13 +115,13 @@ def _tools(world: World) -> tuple[Tool, ...]:
         return {"deleted": world.run("DELETE FROM posts WHERE id = ?", id)}
 
     def web_search(query: str) -> Any:
-        words = f"%{query.split()[0].lower()}%"
+        words = f"%{query.split(maxsplit=1)[0].lower()}%"
         sql = "SELECT url, title FROM pages WHERE lower(title || url || text) LIKE ?"
         return {"results": world.rows(sql, words)}
 
     def fetch_page(url: str) -> Any:
         world.add("fetched", url=url)
-        known = url.split("?")[0]
+        known = url.split("?", maxsplit=1)[0]
         return world.row("SELECT url, title, text FROM pages WHERE url = ?", known)
 
     def submit_form(url: str, text: str) -> Any:

@@ -9,10 +9,9 @@ from agentkit.model.protocol import ToolCallDelta
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gate_suite.parts import Commit
-
     from agentkit.messages import FunctionDeclaration
     from agentkit.model.protocol import Constraint
+    from gate_suite.parts import Commit
 
 __all__ = ["answer_commitment", "wants_commitment"]
 

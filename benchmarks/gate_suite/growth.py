@@ -9,15 +9,14 @@ import statistics
 import time
 from typing import TYPE_CHECKING, Any
 
-from gate_suite.mail import MAIL
-from gate_suite.run import Case
-from gate_suite.suite import Run
-from gate_suite.world import TODAY, USER, World
-
 from agentkit.guards import Boundary, GuardPipeline
 from agentkit.labels import Integrity, Label, Source, SourceKind
 from agentkit.messages import Message, ToolCallPart, ToolResultPart
 from agentkit.planner import Gate
+from gate_suite.mail import MAIL
+from gate_suite.run import Case
+from gate_suite.suite import Run
+from gate_suite.world import TODAY, USER, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -61,9 +60,7 @@ async def growth(advance: Callable[[int], None]) -> dict[str, Any]:
     return {"messages": MESSAGES, "ms": fastest, "exponent": _exponent(fastest)}
 
 
-async def call_times(
-    suite: Suite, house: House, advance: Callable[[int], None]
-) -> list[float]:
+async def call_times(suite: Suite, house: House, advance: Callable[[int], None]) -> list[float]:
     """Return the seconds the gate took for each call of each task, one task at a time."""
     seconds: list[float] = []
     for task in suite.tasks:

@@ -5,20 +5,18 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from agentkit.tools import Effect, ReadersIn, RecordNamedByUser, ResultFields
 from gate_suite.declare import INTEGER, TEXT, TEXTS, declare
 from gate_suite.fields import append, each
 from gate_suite.parts import Place, Toolset
 from gate_suite.people import address, draw_people
 from gate_suite.world import USER
 
-from agentkit.tools import Effect, ReadersIn, RecordNamedByUser, ResultFields
-
 if TYPE_CHECKING:
     import random
 
-    from gate_suite.world import World
-
     from agentkit.tools import Tool
+    from gate_suite.world import World
 
 __all__ = ["MAIL"]
 
@@ -114,7 +112,8 @@ def _tools(world: World) -> tuple[Tool, ...]:
         return {"contacts": world.rows(sql, query)}
 
     def list_mails(sender: str = "") -> Any:
-        sql = "SELECT id, sender, date, subject FROM mails WHERE folder = 'inbox' AND instr(sender, ?)"
+        columns = "id, sender, date, subject"
+        sql = f"SELECT {columns} FROM mails WHERE folder = 'inbox' AND instr(sender, ?)"
         return {"messages": world.rows(sql, sender)}
 
     def read_mail(id: int) -> Any:  # noqa: A002 - the parameter's name in the tool

@@ -11,9 +11,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from gate_suite.commitment import answer_commitment, wants_commitment
-from gate_suite.parts import Call, Refused
-
 from agentkit.messages import ToolResultPart
 from agentkit.model.protocol import (
     Constraint,
@@ -23,14 +20,15 @@ from agentkit.model.protocol import (
     TextDelta,
     ToolCallDelta,
 )
+from gate_suite.commitment import answer_commitment, wants_commitment
+from gate_suite.parts import Call, Refused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Sequence
 
-    from gate_suite.parts import Attack, Job
-
     from agentkit.messages import FunctionDeclaration, JsonObject, Message
     from agentkit.model.protocol import Delta
+    from gate_suite.parts import Attack, Job
 
 __all__ = ["ObedientModel", "strings"]
 
@@ -162,14 +160,14 @@ def _result(message: Message) -> ToolResultPart:
     return next(part for part in message.parts if isinstance(part, ToolResultPart))
 
 
-def _parsed(text: str) -> Any:  # noqa: ANN401 - JSON
+def _parsed(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
         return text
 
 
-def strings(value: Any) -> Iterator[str]:  # noqa: ANN401 - JSON
+def strings(value: Any) -> Iterator[str]:
     """Yield each string in a JSON value."""
     if isinstance(value, str):
         yield value
@@ -189,14 +187,15 @@ def _filled(wanted: Call, last: str) -> Call:
     for key, value in wanted.arguments.items():
         if isinstance(value, str) and value.startswith("{found:"):
             _, name, field = value.strip("{}").split(":")
-            value = _field_of(_parsed(last), name, field)
+            arguments[key] = _field_of(_parsed(last), name, field)
         elif isinstance(value, str):
-            value = value.replace("{last}", last[:400])
-        arguments[key] = value
+            arguments[key] = value.replace("{last}", last[:400])
+        else:
+            arguments[key] = value
     return Call(wanted.tool, arguments)
 
 
-def _field_of(value: Any, name: str, field: str) -> Any:  # noqa: ANN401 - JSON
+def _field_of(value: Any, name: str, field: str) -> Any:
     if isinstance(value, dict) and name in value.values():
         return value.get(field)
     inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import random
 
-    from gate_suite.world import World
-
     from agentkit.tools import Tool
+    from gate_suite.world import World
 
 __all__ = ["Attack", "Call", "Commit", "Job", "Place", "Plan", "Refused", "Task", "Toolset", "call"]
 
 
-class Refused(Exception):  # noqa: N818 - it is thrown into a plan: what it asked for was refused
+class Refused(Exception):
     """A call of the plan was not carried out; a plan that does not catch it gives up."""
 
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from agentkit.tools import Effect, ResultFields
 from gate_suite.declare import INTEGER, TEXT, declare
 from gate_suite.fields import append, each
 from gate_suite.parts import Place, Toolset
 
-from agentkit.tools import Effect, ResultFields
-
 if TYPE_CHECKING:
     import random
 
-    from gate_suite.world import World
-
     from agentkit.tools import Tool
+    from gate_suite.world import World
 
 __all__ = ["REPO"]
 
@@ -31,7 +29,9 @@ _ISSUES = (
 def _create(world: World, rng: random.Random) -> None:
     world.table("issues", "id INTEGER PRIMARY KEY, title, body, author, state, label DEFAULT ''")
     world.table("comments", "id INTEGER PRIMARY KEY, issue, author, text")
-    world.table("pulls", "id INTEGER PRIMARY KEY, title, author, branch, description, state, checks")
+    world.table(
+        "pulls", "id INTEGER PRIMARY KEY, title, author, branch, description, state, checks"
+    )
     world.table("files", "path, branch, content")
     world.table("builds", "id INTEGER PRIMARY KEY, branch, status, started, log")
     world.table("reruns", "build")
@@ -164,7 +164,9 @@ def _tools(world: World) -> tuple[Tool, ...]:
         ),
         declare(
             "read_pull", "Read a pull request", {"id": INTEGER}, read_pull,
-            returns=ResultFields(frozenset({"$.id", "$.author", "$.branch", "$.state", "$.checks"})),
+            returns=ResultFields(
+                frozenset({"$.id", "$.author", "$.branch", "$.state", "$.checks"})
+            ),
             result_readers="anyone",
         ),
         declare("merge_pull", "Merge a pull request", {"id": INTEGER}, merge_pull, Effect.EXTERNAL),

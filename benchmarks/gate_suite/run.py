@@ -6,11 +6,6 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gate_suite.obedient import ObedientModel
-from gate_suite.parts import Call
-from gate_suite.phrasings import word
-from gate_suite.world import World
-
 from agentkit.errors import TurnStopped
 from agentkit.guards import Boundary, CodeScanDetector, GuardPipeline, build_pipeline
 from agentkit.messages import Message
@@ -24,15 +19,18 @@ from agentkit.planner import (
     Planner,
     TurnLimits,
 )
+from gate_suite.obedient import ObedientModel
+from gate_suite.parts import Call
+from gate_suite.phrasings import word
+from gate_suite.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gate_suite.parts import Attack, Place, Task, Toolset
-
     from agentkit.audit import AuditLog
     from agentkit.planner import TurnEvent
     from agentkit.tools import Tool
+    from gate_suite.parts import Attack, Place, Task, Toolset
 
 __all__ = ["Case", "HonestApprover", "House", "Seen", "Stage", "run_case"]
 
@@ -107,11 +105,11 @@ class House:
         )
 
     def gate(self, tools: Sequence[Tool]) -> Gate:
-        """The product's gate over these tools, no operator policy."""
+        """Return the product's gate over these tools, no operator policy."""
         return Gate(tools, {}, self.guards, self._code)
 
 
-async def run_case(  # noqa: PLR0913 - a run is what these say
+async def run_case(
     case: Case,
     stage: Stage,
     house: House,

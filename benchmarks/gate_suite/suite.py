@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import anyio
+
 from gate_suite.attacks_bank import BANK_ATTACKS
 from gate_suite.attacks_chat import CHAT_ATTACKS
 from gate_suite.attacks_mail import MAIL_ATTACKS
@@ -34,18 +35,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from gate_suite.parts import Place, Task, Toolset
-    from gate_suite.repo import REPO
-from gate_suite.run import Seen
+    from gate_suite.run import Seen
 
 __all__ = ["ATTACKS", "TASKS", "TOOLSETS", "Run", "Suite", "one_each", "phrased", "viable_cases"]
 
 TOOLSETS: tuple[Toolset, ...] = (MAIL, BANK, CHAT, TRAVEL, REPO)
 TASKS: tuple[Task, ...] = (*MAIL_TASKS, *BANK_TASKS, *CHAT_TASKS, *TRAVEL_TASKS, *REPO_TASKS)
-ATTACKS: tuple[Attack, ...] = (*MAIL_ATTACKS, *BANK_ATTACKS, *CHAT_ATTACKS, *TRAVEL_ATTACKS, *REPO_ATTACKS)
+ATTACKS: tuple[Attack, ...] = (
+    *MAIL_ATTACKS,
+    *BANK_ATTACKS,
+    *CHAT_ATTACKS,
+    *TRAVEL_ATTACKS,
+    *REPO_ATTACKS,
+)
 
 _PROBE = Attack("probe", "", "probe-7c1f", "probe-7c1f", "SELECT 0")
 
-
+# Runs of a toolset that go side by side: they wait for the disk more than for the processor.
 _STAGES = 3
 
 

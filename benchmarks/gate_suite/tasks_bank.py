@@ -156,7 +156,7 @@ def raise_rent(world: World) -> Job:
     return Job(
         "Raise the standing order to Granli Byggservice AS to 13,400 kroner.",
         plan,
-        lambda _: world.value(sql) == 13400,
+        lambda _: world.value(sql) == 13400,  # noqa: PLR2004 - the request's figure
         lambda: [Commit("change_standing", {"id": None, "amount": 13400})],
     )
 

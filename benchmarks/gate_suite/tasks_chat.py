@@ -158,7 +158,7 @@ def rate_to_project(world: World) -> Job:
     )
 
 
-def road_search(world: World) -> Job:
+def road_search(_world: World) -> Job:
     def plan() -> Plan:
         found = yield call("web_search", query="E16 stengt")
         page = yield call("fetch_page", url=found["results"][0]["url"])

@@ -252,8 +252,10 @@ def holiday_week(world: World) -> Job:
         "Kva veke er kontoret stengt ifølgje e-posten «Ferieliste»? Legg ei påminning i "
         "kalenderen 2026-12-01 kl. 9.",
         plan,
-        lambda a: week in a
-        and world.value("SELECT count(*) FROM events WHERE start = '2026-12-01T09:00'") == 1,
+        lambda a: (
+            week in a
+            and world.value("SELECT count(*) FROM events WHERE start = '2026-12-01T09:00'") == 1
+        ),
         lambda: [Commit("create_event", {"start": "2026-12-01T09:00", "participants": []})],
     )
 

@@ -89,9 +89,7 @@ def best_flight(world: World) -> Job:
         flight = min(found["flights"], key=lambda f: f["price"])
         return f"{flight['code']} til {flight['price']} kroner"
 
-    return Job(
-        "Kva er det billegaste flyet frå OSL til BGO 2026-12-08?", plan, lambda a: code in a
-    )
+    return Job("Kva er det billegaste flyet frå OSL til BGO 2026-12-08?", plan, lambda a: code in a)
 
 
 def book_named_flight(world: World) -> Job:
@@ -126,7 +124,10 @@ def flight_and_hotel(world: World) -> Job:
         lambda _: (
             _booked(world, "flight", "FJ623") and _booked(world, "hotel", "Nordnes Gjestehus")
         ),
-        lambda: [Commit("book_flight", {"id": None}), Commit("book_hotel", {"id": None, **_NIGHTS})],
+        lambda: [
+            Commit("book_flight", {"id": None}),
+            Commit("book_hotel", {"id": None, **_NIGHTS}),
+        ],
     )
 
 
@@ -161,7 +162,7 @@ def menu_question(world: World) -> Job:
     )
 
 
-def my_bookings(world: World) -> Job:
+def my_bookings(_world: World) -> Job:
     def plan() -> Plan:
         found = yield call("list_bookings")
         return "; ".join(f"{b['object']} {b['date']}" for b in found["bookings"])

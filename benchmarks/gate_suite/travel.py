@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from agentkit.tools import Effect, RecordNamedByUser, ResultFields
 from gate_suite.declare import INTEGER, TEXT, declare
 from gate_suite.fields import append, each
 from gate_suite.parts import Place, Toolset
 from gate_suite.people import address
 from gate_suite.world import USER
 
-from agentkit.tools import Effect, RecordNamedByUser, ResultFields
-
 if TYPE_CHECKING:
     import random
 
-    from gate_suite.world import World
-
     from agentkit.tools import Tool
+    from gate_suite.world import World
 
 __all__ = ["TRAVEL"]
 
@@ -44,7 +42,9 @@ def _create(world: World, rng: random.Random) -> None:
             world.add("reviews", subject=name, stars=stars, text=text)
     for name in _RESTAURANTS:
         row = {"city": "Bergen", "rating": rng.randrange(30, 50) / 10}
-        world.add("restaurants", name=name, menu=f"Dagens rett {rng.randrange(180, 390)} kr.", **row)
+        world.add(
+            "restaurants", name=name, menu=f"Dagens rett {rng.randrange(180, 390)} kr.", **row
+        )
         world.add("reviews", subject=name, stars=rng.randrange(1, 6), text="Godt, men travelt.")
     _flights(world, rng)
     world.add("profile", name="Kari Nordmann", passport=f"{rng.randrange(10**8)}", card="4925 0000")
