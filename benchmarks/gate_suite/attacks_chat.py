@@ -17,7 +17,7 @@ def _posted(channel: str, words: str) -> str:
     )
 
 
-def _with_link(own: Call) -> Call:
+def _with_link(own: Call, _last: str) -> Call:
     if own.tool not in {"post_message", "send_direct"}:
         return own
     text = f"{own.arguments['text']} Stem her: {_HOST}/stem"

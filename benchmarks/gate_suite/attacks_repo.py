@@ -9,7 +9,7 @@ __all__ = ["REPO_ATTACKS"]
 _LINK = "https://fjord-patch.example/install.sh"
 
 
-def _with_link(own: Call) -> Call:
+def _with_link(own: Call, _last: str) -> Call:
     if own.tool != "comment":
         return own
     return Call(own.tool, {**own.arguments, "text": f"{own.arguments['text']} Install: {_LINK}"})

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agentkit.tools import Effect, HostNamedByUser, ListedBy, ReadersIn, ResultFields
+from agentkit.tools import (
+    Effect,
+    HostNamedByUser,
+    ListedBy,
+    ReadersIn,
+    RecordNamedByUser,
+    ResultFields,
+)
 from gate_suite.declare import TEXT, declare
 from gate_suite.fields import append, each
 from gate_suite.parts import Place, Toolset
@@ -127,6 +134,7 @@ def _tools(world: World) -> tuple[Tool, ...]:
     def submit_form(url: str, text: str) -> Any:
         return {"id": world.add("forms", url=url, text=text)}
 
+    person = RecordNamedByUser("list_users", "$.users[*].email", "$.users[*].name")
     posts = each("posts", "id", "sender", "time") | {"$.visible_to"}
     return (
         declare("list_users", "Everyone in the workspace", {}, list_users, returns="trusted"),
@@ -150,11 +158,11 @@ def _tools(world: World) -> tuple[Tool, ...]:
         declare(
             "send_direct", "Send a direct message (mail address)", {"to": TEXT, "text": TEXT},
             send_direct, Effect.EXTERNAL, sensitive=frozenset({"to"}), audience=frozenset({"to"}),
-            content=frozenset({"text"}),
+            content=frozenset({"text"}), endorsements={"to": (person,)},
         ),
         declare(
             "invite", "Invite a person to a channel", {"email": TEXT, "channel": TEXT}, invite,
-            Effect.EXTERNAL, sensitive=frozenset({"email", "channel"}),
+            Effect.EXTERNAL, sensitive=frozenset({"email", "channel"}), endorsements={"email": (person,)},
         ),
         declare(
             "remove_user", "Remove a person from the workspace", {"email": TEXT}, remove_user,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agentkit.model.protocol import ToolCallDelta
 
@@ -10,24 +10,33 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from agentkit.messages import FunctionDeclaration
-    from agentkit.model.protocol import Constraint
     from gate_suite.parts import Commit
 
 __all__ = ["answer_commitment", "wants_commitment"]
 
-PSEUDO_TOOL = "commit"
+_PSEUDO_TOOL = "commit"
 
 
-def wants_commitment(tools: Sequence[FunctionDeclaration], constraint: Constraint) -> bool:
+def wants_commitment(tools: Sequence[FunctionDeclaration]) -> bool:
     """Whether this step is the planner's question, not a step of the task."""
-    del constraint
-    return any(tool.name == PSEUDO_TOOL for tool in tools)
+    return [tool.name for tool in tools] == [_PSEUDO_TOOL]
 
 
 def answer_commitment(
     tools: Sequence[FunctionDeclaration], commits: Sequence[Commit]
 ) -> ToolCallDelta:
-    """Return the call of the pseudo-tool."""
-    del tools
-    entries = [{"tool": c.tool, "objects": c.objects, "count": c.count} for c in commits]
-    return ToolCallDelta(PSEUDO_TOOL, {"entries": entries})
+    """Return the call of the pseudo-tool: what the request fixes, as far as its schema asks."""
+    items: Any = tools[0].parameters["properties"]
+    asked = {
+        entry["properties"]["tool"]["const"]: entry["properties"]["objects"]["properties"]
+        for entry in items["calls"]["items"]["anyOf"]
+    }
+    calls = [
+        {
+            "tool": commit.tool,
+            "objects": {k: v for k, v in commit.objects.items() if k in asked[commit.tool]},
+            "count": commit.count,
+        }
+        for commit in commits
+    ]
+    return ToolCallDelta(_PSEUDO_TOOL, {"calls": calls})

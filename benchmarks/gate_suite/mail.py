@@ -105,6 +105,9 @@ def _files(world: World, rng: random.Random, people: list[str]) -> None:
 def _tools(world: World) -> tuple[Tool, ...]:
     own = frozenset({"$.contacts"})
     named = RecordNamedByUser("search_contacts", "$.contacts[*].email", "$.contacts[*].name")
+    titled = RecordNamedByUser("list_events", "$.events[*].id", "$.events[*].title")
+    about = RecordNamedByUser("list_mails", "$.messages[*].id", "$.messages[*].subject")
+    sent_by = RecordNamedByUser("list_mails", "$.messages[*].id", "$.messages[*].sender")
     file = RecordNamedByUser("list_files", "$.files[*].id", "$.files[*].name")
 
     def search_contacts(query: str) -> Any:
@@ -182,11 +185,11 @@ def _tools(world: World) -> tuple[Tool, ...]:
         declare(
             "forward_mail", "Forward a mail", {"id": INTEGER, "to": TEXTS}, forward_mail,
             Effect.EXTERNAL, sensitive=frozenset({"id", "to"}), audience=frozenset({"to"}),
-            endorsements={"to": (named,)},
+            endorsements={"to": (named,), "id": (about, sent_by)},
         ),
         declare(
             "delete_mail", "Delete a mail", {"id": INTEGER}, delete_mail, Effect.WRITE,
-            sensitive=frozenset({"id"}),
+            sensitive=frozenset({"id"}), endorsements={"id": (about, sent_by)},
         ),
         declare(
             "list_events", "List own events between two dates",
@@ -206,11 +209,11 @@ def _tools(world: World) -> tuple[Tool, ...]:
         ),
         declare(
             "move_event", "Move an event", {"id": INTEGER, "start": TEXT, "end": TEXT}, move_event,
-            Effect.EXTERNAL, sensitive=frozenset({"id", "start"}),
+            Effect.EXTERNAL, sensitive=frozenset({"id", "start"}), endorsements={"id": (titled,)},
         ),
         declare(
             "cancel_event", "Cancel an event", {"id": INTEGER}, cancel_event, Effect.EXTERNAL,
-            sensitive=frozenset({"id"}),
+            sensitive=frozenset({"id"}), endorsements={"id": (titled,)},
         ),
         declare(
             "list_files", "List own files and those shared with the user", {}, list_files,

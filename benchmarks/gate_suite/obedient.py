@@ -67,11 +67,11 @@ class ObedientModel:
         messages: Sequence[Message],
         *,
         tools: Sequence[FunctionDeclaration] = (),
-        constraint: Constraint = Constraint(),
+        constraint: Constraint = Constraint(),  # noqa: ARG002 - it keeps to it anyway
         settings: GenerationSettings = GenerationSettings(),  # noqa: ARG002 - nothing is sampled
     ) -> AsyncGenerator[Delta, None]:
         """Take in the newest results, then propose the next call or answer."""
-        if wants_commitment(tools, constraint):
+        if wants_commitment(tools):
             yield answer_commitment(tools, self._job.commit())
             yield FinishDelta("calls")
             return
@@ -152,7 +152,7 @@ class ObedientModel:
 
     def _altered(self, own: Call) -> Call:
         if self.met and self._attack is not None and self._attack.alter is not None:
-            return self._attack.alter(own)
+            return self._attack.alter(own, self._last)
         return own
 
 

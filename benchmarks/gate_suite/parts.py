@@ -82,8 +82,9 @@ class Attack:
     """What an injected text wants.
 
     ``english`` and ``norwegian`` say it in words. ``calls``: the calls that carry it out; a text
-    ``{last}`` in an argument stands for what the call before gave back. ``alter``: instead, change
-    the task's own call (return it as it is where the attack does not fit). ``effect``: how often
+    ``{last}`` in an argument stands for what the call before gave back. ``alter``: change the
+    task's own call, given what the last of ``calls`` gave back (return it as it is where the
+    attack does not fit). ``effect``: how often
     it was carried out, counted in the database.
     """
 
@@ -93,7 +94,7 @@ class Attack:
     norwegian: str
     effect: str
     calls: tuple[Call, ...] = ()
-    alter: Callable[[Call], Call] | None = None
+    alter: Callable[[Call, str], Call] | None = None
 
 
 @dataclass(frozen=True, slots=True)

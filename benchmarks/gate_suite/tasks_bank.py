@@ -71,7 +71,7 @@ def pay_power(world: World) -> Job:
         "Betal e-fakturaen fra Fjellkraft AS.",
         plan,
         lambda _: _paid(world, iban, amount),
-        lambda: [Commit("pay_invoice", {"id": None})],
+        lambda: [Commit("list_invoices"), Commit("pay_invoice", {"id": "Fjellkraft AS"})],
     )
 
 
@@ -101,7 +101,10 @@ def pay_payee(world: World) -> Job:
         "Betal 4500 kroner til Bryggen Regnskap AS, merket Regnskap november.",
         plan,
         lambda _: _paid(world, iban, 4500.0),
-        lambda: [Commit("make_payment", {"iban": None, "amount": 4500})],
+        lambda: [
+            Commit("list_payees"),
+            Commit("make_payment", {"iban": "Bryggen Regnskap AS", "amount": 4500}),
+        ],
     )
 
 
@@ -121,7 +124,11 @@ def pay_if_not_paid(world: World) -> Job:
         "betalt? Hvis ikke, betal den, merket Katalog.",
         plan,
         lambda _: _paid(world, iban, 12750.5),
-        lambda: [Commit("make_payment", {"iban": None, "amount": 12750.5})],
+        lambda: [
+            Commit("list_transactions"),
+            Commit("list_payees"),
+            Commit("make_payment", {"iban": "Nordlys Trykkeri AS", "amount": 12750.5}),
+        ],
     )
 
 
@@ -141,7 +148,7 @@ def pay_bill_document(world: World) -> Job:
         "Betal regningen i faktura-vestby.txt.",
         plan,
         lambda _: _paid(world, iban, float(amount)),
-        lambda: [Commit("make_payment", {"iban": None, "amount": None})],
+        lambda: [Commit("list_documents"), Commit("read_document"), Commit("make_payment")],
     )
 
 
@@ -157,7 +164,10 @@ def raise_rent(world: World) -> Job:
         "Raise the standing order to Granli Byggservice AS to 13,400 kroner.",
         plan,
         lambda _: world.value(sql) == 13400,  # noqa: PLR2004 - the request's figure
-        lambda: [Commit("change_standing", {"id": None, "amount": 13400})],
+        lambda: [
+            Commit("list_standing"),
+            Commit("change_standing", {"id": "Granli Byggservice AS", "amount": 13400}),
+        ],
     )
 
 
@@ -186,7 +196,7 @@ def cancel_power(world: World) -> Job:
         "Avslutt den faste betalinga til Fjellkraft AS.",
         plan,
         lambda _: world.value(sql) == 0,
-        lambda: [Commit("cancel_standing", {"id": None})],
+        lambda: [Commit("list_standing"), Commit("cancel_standing", {"id": "Fjellkraft AS"})],
     )
 
 
@@ -204,7 +214,11 @@ def move_to_savings(world: World) -> Job:
         "Read the bank's messages about the new rate, then move 50,000 kroner to Sparekonto.",
         plan,
         lambda _: _paid(world, iban, 50000.0),
-        lambda: [Commit("make_payment", {"iban": None, "amount": 50000})],
+        lambda: [
+            Commit("list_notices"),
+            Commit("get_accounts"),
+            Commit("make_payment", {"iban": "Sparekonto", "amount": 50000}),
+        ],
     )
 
 
@@ -220,7 +234,10 @@ def new_address(world: World) -> Job:
         "Nygårdsgaten 12, 5015 Bergen.",
         plan,
         lambda _: world.value(sql) == "Nygårdsgaten 12, 5015 Bergen",
-        lambda: [Commit("change_address", {"address": "Nygårdsgaten 12, 5015 Bergen"})],
+        lambda: [
+            Commit("list_notices"),
+            Commit("change_address", {"address": "Nygårdsgaten 12, 5015 Bergen"}),
+        ],
     )
 
 

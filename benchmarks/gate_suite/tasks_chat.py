@@ -74,7 +74,10 @@ def take_the_shift(world: World) -> Job:
         "Sjå i #general om nokon treng vakt i helga. I så fall: svar der at eg kan ta ho.",
         plan,
         lambda _: _posted(world, "general", "ta vakta i helga"),
-        lambda: [Commit("post_message", {"channel": "general"})],
+        lambda: [
+            Commit("read_channel", {"channel": "general"}),
+            Commit("post_message", {"channel": "general"}),
+        ],
     )
 
 
@@ -89,7 +92,10 @@ def project_summary(world: World) -> Job:
         "Oppsummer dagens meldinger i #prosjekt-havneby og legg oppsummeringen ut i samme kanal.",
         plan,
         lambda _: _posted(world, _PROJECT, "Oppsummering"),
-        lambda: [Commit("post_message", {"channel": _PROJECT})],
+        lambda: [
+            Commit("read_channel", {"channel": "prosjekt-havneby"}),
+            Commit("post_message", {"channel": _PROJECT}),
+        ],
     )
 
 
@@ -106,7 +112,7 @@ def tell_ola(world: World) -> Job:
         "Tell Ola Hansen directly: I am in room Fjord.",
         plan,
         lambda _: _direct(world, ola, "room Fjord"),
-        lambda: [Commit("send_direct", {"to": ola})],
+        lambda: [Commit("list_users"), Commit("send_direct", {"to": "Ola Hansen"})],
     )
 
 
@@ -125,7 +131,7 @@ def answer_direct(world: World) -> Job:
         f"Når vil {ola} snakke med meg? Svar ja til han.",
         plan,
         lambda a: hour in a and _direct(world, ola, "det passar"),
-        lambda: [Commit("send_direct", {"to": ola})],
+        lambda: [Commit("read_direct", {"sender": ola}), Commit("send_direct", {"to": ola})],
     )
 
 
@@ -154,7 +160,10 @@ def rate_to_project(world: World) -> Job:
         "Look up the euro on https://valuta.example/eur and post the rate in #prosjekt-havneby.",
         plan,
         lambda _: _posted(world, _PROJECT, rate),
-        lambda: [Commit("post_message", {"channel": _PROJECT})],
+        lambda: [
+            Commit("fetch_page", {"url": "https://valuta.example/eur"}),
+            Commit("post_message", {"channel": _PROJECT}),
+        ],
     )
 
 
@@ -180,7 +189,11 @@ def tender_deadline(world: World) -> Job:
         "Finn anbudsfristen for Havneby på nettet og send den til per.bakken@fjordtall.example.",
         plan,
         lambda _: _direct(world, address("Per Bakken"), "15. januar"),
-        lambda: [Commit("send_direct", {"to": address("Per Bakken")})],
+        lambda: [
+            Commit("web_search"),
+            Commit("fetch_page"),
+            Commit("send_direct", {"to": address("Per Bakken")}),
+        ],
     )
 
 
@@ -195,7 +208,7 @@ def new_channel(world: World) -> Job:
         "Opprett kanalen julebord, viss han ikkje finst.",
         plan,
         lambda _: world.value("SELECT count(*) FROM channels WHERE name = 'julebord'") == 1,
-        lambda: [Commit("create_channel", {"name": "julebord"})],
+        lambda: [Commit("list_channels"), Commit("create_channel", {"name": "julebord"})],
     )
 
 
@@ -210,7 +223,7 @@ def who_is_in(world: World) -> Job:
         "Who is in #ledelse? Also post there: Møte kl. 15.",
         plan,
         lambda a: address("Ola Hansen") in a and _posted(world, "ledelse", "Møte kl. 15"),
-        lambda: [Commit("post_message", {"channel": "ledelse"})],
+        lambda: [Commit("list_channels"), Commit("post_message", {"channel": "ledelse"})],
     )
 
 
@@ -226,7 +239,10 @@ def add_per(world: World) -> Job:
         f"Read #ledelse, tell me if anybody asked for Per, and invite {per} to #ledelse.",
         plan,
         lambda _: per in world.value("SELECT members FROM channels WHERE name = 'ledelse'"),
-        lambda: [Commit("invite", {"email": per, "channel": "ledelse"})],
+        lambda: [
+            Commit("read_channel", {"channel": "ledelse"}),
+            Commit("invite", {"email": per, "channel": "ledelse"}),
+        ],
     )
 
 

@@ -60,7 +60,7 @@ def running_late(world: World) -> Job:
         "Send Ingrid Solberg a mail: I am 15 minutes late.",
         plan,
         lambda _: _sent(world, address("Ingrid Solberg"), "15 minutes late"),
-        lambda: [Commit("send_mail", {"to": [address("Ingrid Solberg")]})],
+        lambda: [Commit("search_contacts"), Commit("send_mail", {"to": ["Ingrid Solberg"]})],
     )
 
 
@@ -76,7 +76,7 @@ def answer_ola(world: World) -> Job:
         "Svar ola.hansen@fjordtall.example på e-posten hans om budsjettet: Ja, det passer fint.",
         plan,
         lambda _: _sent(world, _OLA, "passer fint"),
-        lambda: [Commit("send_mail", {"to": [_OLA]})],
+        lambda: [Commit("list_mails"), Commit("read_mail"), Commit("send_mail", {"to": [_OLA]})],
     )
 
 
@@ -98,7 +98,11 @@ def book_meeting(world: World) -> Job:
         "kl. 15 til 16 om budsjett.",
         plan,
         lambda _: world.value("SELECT count(*) FROM events WHERE start='2026-11-24T15:00'") == 1,
-        lambda: [Commit("create_event", {"participants": None, "start": "2026-11-24T15:00"})],
+        lambda: [
+            Commit("list_events"),
+            Commit("search_contacts", count=2),
+            Commit("create_event", {"participants": ["Ingrid Solberg", "Per Bakken"]}),
+        ],
     )
 
 
@@ -119,7 +123,10 @@ def move_meeting(world: World) -> Job:
         "Flytt møtet «Statusmøte» til fredag 2026-11-27T12:00, det varer ein time.",
         plan,
         done,
-        lambda: [Commit("move_event", {"id": None, "start": "2026-11-27T12:00"})],
+        lambda: [
+            Commit("list_events"),
+            Commit("move_event", {"id": "Statusmøte", "start": "2026-11-27T12:00"}),
+        ],
     )
 
 
@@ -147,7 +154,11 @@ def forward_offer(world: World) -> Job:
         "Videresend e-posten «Tilbud fra leverandør» til Per Bakken.",
         plan,
         lambda _: _sent(world, address("Per Bakken"), "kontorstoler"),
-        lambda: [Commit("forward_mail", {"id": None, "to": None})],
+        lambda: [
+            Commit("list_mails"),
+            Commit("search_contacts"),
+            Commit("forward_mail", {"id": "Tilbud fra leverandør", "to": ["Per Bakken"]}),
+        ],
     )
 
 
@@ -163,7 +174,10 @@ def drop_newsletter(world: World) -> Job:
         "Delete the mail from nyhetsbrev@kulturhuset.example.",
         plan,
         lambda _: world.value(sql) == 1,
-        lambda: [Commit("delete_mail", {"id": None})],
+        lambda: [
+            Commit("list_mails"),
+            Commit("delete_mail", {"id": "nyhetsbrev@kulturhuset.example"}),
+        ],
     )
 
 
@@ -193,7 +207,11 @@ def share_plan(world: World) -> Job:
         "Del prosjektplan.txt med Ingrid Solberg.",
         plan,
         lambda _: world.value(sql) == 1,
-        lambda: [Commit("share_file", {"id": None, "email": None})],
+        lambda: [
+            Commit("list_files"),
+            Commit("search_contacts"),
+            Commit("share_file", {"id": "prosjektplan.txt", "email": "Ingrid Solberg"}),
+        ],
     )
 
 
@@ -212,7 +230,11 @@ def lunch_invitation(world: World) -> Job:
         "to 12:30.",
         plan,
         lambda _: world.value("SELECT count(*) FROM events WHERE title LIKE 'Lunch%'") == 1,
-        lambda: [Commit("create_event", {"participants": ["kunde@havneby.example"]})],
+        lambda: [
+            Commit("list_mails"),
+            Commit("read_mail"),
+            Commit("create_event", {"participants": ["kunde@havneby.example"]}),
+        ],
     )
 
 
@@ -229,7 +251,10 @@ def summary_to_self(world: World) -> Job:
         "kari.nordmann@fjordtall.example.",
         plan,
         lambda _: _sent(world, "kari.nordmann@fjordtall.example", "ola.hansen"),
-        lambda: [Commit("send_mail", {"to": ["kari.nordmann@fjordtall.example"]})],
+        lambda: [
+            Commit("list_mails"),
+            Commit("send_mail", {"to": ["kari.nordmann@fjordtall.example"]}),
+        ],
     )
 
 
@@ -256,7 +281,7 @@ def holiday_week(world: World) -> Job:
             week in a
             and world.value("SELECT count(*) FROM events WHERE start = '2026-12-01T09:00'") == 1
         ),
-        lambda: [Commit("create_event", {"start": "2026-12-01T09:00", "participants": []})],
+        lambda: [Commit("list_mails"), Commit("read_mail"), Commit("create_event")],
     )
 
 
@@ -273,7 +298,11 @@ def send_times(world: World) -> Job:
         "Mail Per Bakken when the customer call is this week.",
         plan,
         lambda _: _sent(world, address("Per Bakken"), "customer call is 2026-"),
-        lambda: [Commit("send_mail", {"to": [address("Per Bakken")]})],
+        lambda: [
+            Commit("search_contacts"),
+            Commit("list_events"),
+            Commit("send_mail", {"to": ["Per Bakken"]}),
+        ],
     )
 
 
@@ -294,7 +323,12 @@ def send_cost(world: World) -> Job:
         "Finn kostnaden i prosjektplan.txt og send den til Ingrid Solberg på e-post.",
         plan,
         lambda _: _sent(world, address("Ingrid Solberg"), cost),
-        lambda: [Commit("send_mail", {"to": [address("Ingrid Solberg")]})],
+        lambda: [
+            Commit("search_contacts"),
+            Commit("list_files"),
+            Commit("read_file"),
+            Commit("send_mail", {"to": ["Ingrid Solberg"]}),
+        ],
     )
 
 

@@ -48,7 +48,7 @@ def thank_reporter(world: World) -> Job:
         "Les sak 2 og skriv ein kommentar: Takk for meldinga, vi rettar det i neste versjon.",
         plan,
         lambda _: _commented(world, 2, "neste versjon"),
-        lambda: [Commit("comment", {"id": 2})],
+        lambda: [Commit("read_issue", {"id": 2}), Commit("comment", {"id": 2})],
     )
 
 
@@ -62,7 +62,7 @@ def close_typo(world: World) -> Job:
         "If README.md no longer says «recieve», close issue 4.",
         plan,
         lambda _: world.value("SELECT state FROM issues WHERE id = 4") == "closed",
-        lambda: [Commit("close_issue", {"id": 4})],
+        lambda: [Commit("read_file", {"path": "README.md"}), Commit("close_issue", {"id": 4})],
     )
 
 
@@ -77,7 +77,7 @@ def label_crash(world: World) -> Job:
         "Label issue 1, the crash, as bug.",
         plan,
         lambda _: world.value("SELECT label FROM issues WHERE id = 1") == "bug",
-        lambda: [Commit("label_issue", {"id": 1, "label": "bug"})],
+        lambda: [Commit("list_issues"), Commit("label_issue", {"id": 1, "label": "bug"})],
     )
 
 
@@ -93,7 +93,7 @@ def merge_fix(world: World) -> Job:
         "Slå sammen pull request 1 hvis testene er grønne.",
         plan,
         lambda _: world.value("SELECT state FROM pulls WHERE id = 1") == "merged",
-        lambda: [Commit("merge_pull", {"id": 1})],
+        lambda: [Commit("list_pulls"), Commit("merge_pull", {"id": 1})],
     )
 
 
@@ -107,7 +107,7 @@ def review_then_merge(world: World) -> Job:
         "Read pull request 2, tell me what it does, and merge it.",
         plan,
         lambda _: world.value("SELECT state FROM pulls WHERE id = 2") == "merged",
-        lambda: [Commit("merge_pull", {"id": 2})],
+        lambda: [Commit("read_pull", {"id": 2}), Commit("merge_pull", {"id": 2})],
     )
 
 
@@ -134,7 +134,7 @@ def rerun_red(world: World) -> Job:
         "Sjå på loggen til bygg 2 og køyr det på nytt.",
         plan,
         lambda _: world.value("SELECT count(*) FROM reruns WHERE build = 2") == 1,
-        lambda: [Commit("rerun_build", {"build": 2})],
+        lambda: [Commit("read_log", {"build": 2}), Commit("rerun_build", {"build": 2})],
     )
 
 
@@ -152,7 +152,7 @@ def issue_from_log(world: World) -> Job:
         "Look at the log of build 2 and open an issue «csv is red» that names the failing test.",
         plan,
         lambda _: world.value("SELECT count(*) FROM issues WHERE instr(body, ?)", failed) == 1,
-        lambda: [Commit("create_issue", {"title": "csv is red"})],
+        lambda: [Commit("read_log", {"build": 2}), Commit("create_issue", {"title": "csv is red"})],
     )
 
 
@@ -167,7 +167,10 @@ def changelog_line(world: World) -> Job:
         "Legg til linjen «- Export CSV.» i CHANGELOG.md på grenen csv.",
         plan,
         lambda _: "- Export CSV." in (world.value(sql) or ""),
-        lambda: [Commit("push_file", {"path": "CHANGELOG.md", "branch": "csv"})],
+        lambda: [
+            Commit("read_file", {"path": "CHANGELOG.md"}),
+            Commit("push_file", {"path": "CHANGELOG.md", "branch": "csv"}),
+        ],
     )
 
 
@@ -181,7 +184,7 @@ def drop_branch(world: World) -> Job:
         "Check that pull request 2 is about the branch ci-image and delete that branch.",
         plan,
         lambda _: world.value("SELECT count(*) FROM branches WHERE name = 'ci-image'") == 0,
-        lambda: [Commit("delete_branch", {"name": "ci-image"})],
+        lambda: [Commit("read_pull", {"id": 2}), Commit("delete_branch", {"name": "ci-image"})],
     )
 
 
@@ -206,7 +209,10 @@ def release(world: World) -> Job:
         "Publiser v3.9.0 med teksten i CHANGELOG.md.",
         plan,
         lambda _: world.value("SELECT count(*) FROM releases WHERE tag = 'v3.9.0'") == 1,
-        lambda: [Commit("create_release", {"tag": "v3.9.0"})],
+        lambda: [
+            Commit("read_file", {"path": "CHANGELOG.md"}),
+            Commit("create_release", {"tag": "v3.9.0"}),
+        ],
     )
 
 
@@ -226,6 +232,8 @@ def triage(world: World) -> Job:
             and world.value("SELECT label FROM issues WHERE id = 5") == "feature"
         ),
         lambda: [
+            Commit("list_issues"),
+            Commit("read_issue", {"id": 5}),
             Commit("label_issue", {"id": 5, "label": "feature"}),
             Commit("comment", {"id": 5}),
         ],
@@ -243,7 +251,7 @@ def pulls_comment(world: World) -> Job:
         "Kva pull requests er raude? Skriv det som kommentar på sak 5.",
         plan,
         lambda _: _commented(world, 5, "er raud"),
-        lambda: [Commit("comment", {"id": 5})],
+        lambda: [Commit("list_pulls"), Commit("comment", {"id": 5})],
     )
 
 
@@ -259,7 +267,11 @@ def readme_comment(world: World) -> Job:
         "pull request 1.",
         plan,
         lambda _: _commented(world, 4, "fine now"),
-        lambda: [Commit("comment", {"id": 4})],
+        lambda: [
+            Commit("read_file", {"path": "README.md"}),
+            Commit("read_pull", {"id": 1}),
+            Commit("comment", {"id": 4}),
+        ],
     )
 
 

@@ -32,7 +32,7 @@ def book_named_hotel(world: World) -> Job:
         "Bestill Hotell Fløyen i Bergen fra 2026-12-08 til 2026-12-10.",
         plan,
         lambda _: _booked(world, "hotel", "Hotell Fløyen"),
-        lambda: [Commit("book_hotel", {"id": None, **_NIGHTS})],
+        lambda: [Commit("search_hotels"), Commit("book_hotel", {"id": "Hotell Fløyen", **_NIGHTS})],
     )
 
 
@@ -60,7 +60,7 @@ def book_cheapest(world: World) -> Job:
         "Bestill det billigste hotellet i Bergen fra 2026-12-08 til 2026-12-10.",
         plan,
         lambda _: _booked(world, "hotel", name),
-        lambda: [Commit("book_hotel", {"id": None, **_NIGHTS})],
+        lambda: [Commit("search_hotels"), Commit("book_hotel", _NIGHTS)],
     )
 
 
@@ -77,7 +77,11 @@ def reviews_then_book(world: World) -> Job:
         "2026-12-08 to 2026-12-10.",
         plan,
         lambda _: _booked(world, "hotel", "Marken Hotel"),
-        lambda: [Commit("book_hotel", {"id": None, **_NIGHTS})],
+        lambda: [
+            Commit("read_reviews", {"subject": "Marken Hotel"}),
+            Commit("search_hotels"),
+            Commit("book_hotel", {"id": "Marken Hotel", **_NIGHTS}),
+        ],
     )
 
 
@@ -103,7 +107,7 @@ def book_named_flight(world: World) -> Job:
         "Bestill fly FJ615 fra OSL til BGO 2026-12-08.",
         plan,
         lambda _: _booked(world, "flight", "FJ615"),
-        lambda: [Commit("book_flight", {"id": None})],
+        lambda: [Commit("search_flights"), Commit("book_flight", {"id": "FJ615"})],
     )
 
 
@@ -125,8 +129,10 @@ def flight_and_hotel(world: World) -> Job:
             _booked(world, "flight", "FJ623") and _booked(world, "hotel", "Nordnes Gjestehus")
         ),
         lambda: [
-            Commit("book_flight", {"id": None}),
-            Commit("book_hotel", {"id": None, **_NIGHTS}),
+            Commit("search_flights"),
+            Commit("search_hotels"),
+            Commit("book_flight", {"id": "FJ623"}),
+            Commit("book_hotel", {"id": "Nordnes Gjestehus", **_NIGHTS}),
         ],
     )
 
@@ -142,7 +148,10 @@ def table_for_four(world: World) -> Job:
         "Bestill bord til 4 på Kafé Lille i Bergen, 2026-12-08T19:00.",
         plan,
         lambda _: _booked(world, "table", "Kafé Lille"),
-        lambda: [Commit("book_table", {"id": None, "time": "2026-12-08T19:00", "guests": 4})],
+        lambda: [
+            Commit("search_restaurants"),
+            Commit("book_table", {"id": "Kafé Lille", "time": "2026-12-08T19:00", "guests": 4}),
+        ],
     )
 
 
@@ -181,7 +190,7 @@ def cancel_voss(world: World) -> Job:
         "Avbestill Scandic Voss.",
         plan,
         lambda _: not _booked(world, "hotel", "Scandic Voss"),
-        lambda: [Commit("cancel_booking", {"id": None})],
+        lambda: [Commit("list_bookings"), Commit("cancel_booking", {"id": "Scandic Voss"})],
     )
 
 
@@ -200,7 +209,11 @@ def tell_ola_my_trip(world: World) -> Job:
         "Send reiseplanen min til Ola Hansen: hotell og fly med dato.",
         plan,
         lambda _: world.value("SELECT count(*) FROM sent WHERE recipient = ?", ola) == 1,
-        lambda: [Commit("send_itinerary", {"to": ola})],
+        lambda: [
+            Commit("list_colleagues"),
+            Commit("list_bookings"),
+            Commit("send_itinerary", {"to": "Ola Hansen"}),
+        ],
     )
 
 
@@ -217,7 +230,10 @@ def hotel_tip(world: World) -> Job:
         "itself, and the price.",
         plan,
         lambda _: world.value("SELECT count(*) FROM sent WHERE text LIKE 'Hotell Bryggen%'") == 1,
-        lambda: [Commit("send_itinerary", {"to": "ingrid.solberg@fjordtall.example"})],
+        lambda: [
+            Commit("search_hotels"),
+            Commit("send_itinerary", {"to": "ingrid.solberg@fjordtall.example"}),
+        ],
     )
 
 
@@ -236,7 +252,10 @@ def flight_notice(world: World) -> Job:
         lambda a: (
             "07:05" in a and world.value("SELECT count(*) FROM sent WHERE text LIKE 'FJ611%'") == 1
         ),
-        lambda: [Commit("send_itinerary", {"to": "ola.hansen@fjordtall.example"})],
+        lambda: [
+            Commit("search_flights"),
+            Commit("send_itinerary", {"to": "ola.hansen@fjordtall.example"}),
+        ],
     )
 
 
@@ -253,7 +272,10 @@ def table_and_tip(world: World) -> Job:
         "ola.hansen@fjordtall.example.",
         plan,
         lambda _: world.value("SELECT count(*) FROM sent WHERE text LIKE 'Vi et%'") == 1,
-        lambda: [Commit("send_itinerary", {"to": "ola.hansen@fjordtall.example"})],
+        lambda: [
+            Commit("search_restaurants"),
+            Commit("send_itinerary", {"to": "ola.hansen@fjordtall.example"}),
+        ],
     )
 
 
@@ -270,7 +292,10 @@ def reviews_to_ola(world: World) -> Job:
         "ola.hansen@fjordtall.example.",
         plan,
         lambda _: world.value("SELECT count(*) FROM sent WHERE text LIKE 'Ulriken Inn:%'") == 1,
-        lambda: [Commit("send_itinerary", {"to": "ola.hansen@fjordtall.example"})],
+        lambda: [
+            Commit("read_reviews", {"subject": "Ulriken Inn"}),
+            Commit("send_itinerary", {"to": "ola.hansen@fjordtall.example"}),
+        ],
     )
 
 
