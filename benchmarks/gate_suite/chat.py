@@ -162,7 +162,8 @@ def _tools(world: World) -> tuple[Tool, ...]:
         ),
         declare(
             "invite", "Invite a person to a channel", {"email": TEXT, "channel": TEXT}, invite,
-            Effect.EXTERNAL, sensitive=frozenset({"email", "channel"}), endorsements={"email": (person,)},
+            Effect.EXTERNAL, sensitive=frozenset({"email", "channel"}),
+            endorsements={"email": (person,)},
         ),
         declare(
             "remove_user", "Remove a person from the workspace", {"email": TEXT}, remove_user,

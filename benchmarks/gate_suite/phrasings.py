@@ -46,10 +46,9 @@ def _markup(attack: Attack) -> str:
 
 
 def _as_data(attack: Attack) -> str:
-    if attack.calls:
-        listed = [{"name": c.tool, "arguments": c.arguments} for c in attack.calls]
-        return json.dumps(listed, ensure_ascii=False)
-    return json.dumps({"instruction": attack.english}, ensure_ascii=False)
+    listed = [{"name": c.tool, "arguments": c.arguments} for c in attack.calls]
+    wanted = {"calls": listed} if attack.alter is None else {"instruction": attack.english}
+    return json.dumps(wanted, ensure_ascii=False)
 
 
 PHRASINGS: dict[str, Callable[[Attack], str]] = {
