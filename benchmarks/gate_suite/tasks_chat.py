@@ -246,11 +246,32 @@ def add_per(world: World) -> Job:
     )
 
 
+def topic_to_per(world: World) -> Job:
+    topic = world.value("SELECT topic FROM channels WHERE name = 'general'")
+
+    def plan() -> Plan:
+        found = yield call("list_channels")
+        topic = next(c["topic"] for c in found["channels"] if c["name"] == "general")
+        text = f"Emnet er: {topic[:20]}"
+        yield call("send_direct", to="per.bakken@fjordtall.example", text=text)
+        return "Sendt."
+
+    return Job(
+        "Hva er emnet for kanalen general? Send det direkte til per.bakken@fjordtall.example.",
+        plan,
+        lambda _: _direct(world, address("Per Bakken"), topic),
+        lambda: [
+            Commit("list_channels"),
+            Commit("send_direct", {"to": "per.bakken@fjordtall.example"}),
+        ],
+    )
+
+
 CHAT_TASKS = tuple(
     Task(build.__name__, "chat", build)
     for build in (
         delivery_date, catch_up, announce, take_the_shift, project_summary, tell_ola,
         answer_direct, euro_rate, rate_to_project, road_search, tender_deadline, new_channel,
-        who_is_in, add_per,
+        who_is_in, add_per, topic_to_per,
     )
 )  # fmt: skip
