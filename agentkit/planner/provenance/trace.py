@@ -131,20 +131,39 @@ class Tracer:
             return Origin(path, parameter, shown, seen.label, seen)
         return Origin(path, parameter, shown, self.influenced)
 
-    def own_words(self, text: str) -> Passage | None:
-        """Return the trusted passage that holds a text word by word, or None."""
-        words = fold(text)
-        if not is_distinctive(words):
-            return None
-        return self._first(lambda part: part.trusted.find_words(words))
+    def typed_origin(
+        self, path: str, parameter: str, written: str, kind: Kind, spellings: Sequence[str]
+    ) -> Origin:
+        """Return the origin of a typed value that stands inside an argument's text."""
+        for spelling in spellings:
+            passage = self._typed(kind, spelling, "")
+            if passage is not None:
+                return Origin(path, parameter, written, passage.label, passage)
+        for part in self.parts:
+            for spelling in spellings:
+                passage = part.untrusted.find_typed(kind, spelling)
+                if passage is not None:
+                    return Origin(path, parameter, written, passage.label, passage)
+        return Origin(path, parameter, written, self.influenced)
 
-    def untrusted_holding(self, text: str) -> list[Passage]:
-        """Return the untrusted passages that hold a text word by word."""
+    def users_words(self, text: str) -> bool:
+        """Whether the user wrote a text word by word."""
+        words = fold(text)
+        return is_distinctive(words) and any(
+            _is_users(part.part.label) and part.trusted.find_words(words) is not None
+            for part in self.parts
+        )
+
+    def holding(self, text: str) -> list[Passage]:
+        """Return the passages, one a part at most, that hold a text word by word."""
         words = fold(text)
         if not is_distinctive(words):
             return []
-        found = (part.untrusted.find_words(words) for part in self.parts)
-        return [passage for passage in found if passage is not None]
+        found = (
+            part.trusted.find_words(words) or part.untrusted.find_words(words)
+            for part in self.parts
+        )
+        return [passage for passage in found if passage is not None and passage.call_id]
 
     def user_spellings(self, kind: Kind) -> frozenset[str]:
         """Return the spelling of each typed value of one kind in the user's own words."""
