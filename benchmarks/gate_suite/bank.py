@@ -95,6 +95,7 @@ def _tools(world: World) -> tuple[Tool, ...]:
     payee = RecordNamedByUser("list_payees", "$.payees[*].iban", "$.payees[*].name")
     account = RecordNamedByUser("get_accounts", "$.accounts[*].iban", "$.accounts[*].name")
     invoice = RecordNamedByUser("list_invoices", "$.invoices[*].id", "$.invoices[*].issuer")
+    document = RecordNamedByUser("list_documents", "$.documents[*].id", "$.documents[*].name")
     standing = RecordNamedByUser("list_standing", "$.standing[*].id", "$.standing[*].payee")
 
     def get_accounts() -> Any:
@@ -209,7 +210,7 @@ def _tools(world: World) -> tuple[Tool, ...]:
         ),
         declare(
             "read_document", "Read a document", {"id": INTEGER}, read_document,
-            returns=ResultFields(frozenset({"$.id"})),
+            returns=ResultFields(frozenset({"$.id"})), endorsements={"id": (document,)},
         ),
         declare(
             "list_notices", "Messages in the bank's inbox", {}, list_notices,

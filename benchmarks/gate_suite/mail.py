@@ -176,6 +176,7 @@ def _tools(world: World) -> tuple[Tool, ...]:
             "read_mail", "Read one mail", {"id": INTEGER}, read_mail,
             returns=ResultFields(trusted=frozenset({"$.id", "$.sender", "$.date", "$.recipients"})),
             result_readers=ReadersIn("$.recipients"),
+            endorsements={"id": (about, sent_by)},
         ),
         declare(
             "send_mail", "Send a mail", {"to": TEXTS, "subject": TEXT, "body": TEXT}, send_mail,
@@ -222,6 +223,7 @@ def _tools(world: World) -> tuple[Tool, ...]:
         declare(
             "read_file", "Read a file", {"id": INTEGER}, read_file,
             returns=ResultFields(trusted=frozenset({"$.id", "$.owner"})),
+            endorsements={"id": (file,)},
         ),
         declare(
             "share_file", "Share a file with a person", {"id": INTEGER, "email": TEXT}, share_file,

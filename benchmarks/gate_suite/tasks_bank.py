@@ -241,11 +241,57 @@ def new_address(world: World) -> Job:
     )
 
 
+def rent_as_agreed(world: World) -> Job:
+    text = world.value("SELECT content FROM documents WHERE name = 'leieavtale.txt'")
+    rent = float(re.findall(r"er (\d+) kroner", text)[0])
+
+    def plan() -> Plan:
+        found = yield call("list_documents")
+        file = next(d for d in found["documents"] if d["name"].startswith("leieavtale"))
+        text = (yield call("read_document", id=file["id"]))["content"]
+        found = yield call("list_standing")
+        order = next(s for s in found["standing"] if s["payee"] == "Granli Byggservice AS")
+        amount = int(re.findall(r"er (\d+) kroner", text)[0])
+        yield call("change_standing", id=order["id"], amount=amount)
+        return "Endret."
+
+    sql = "SELECT amount FROM standing WHERE payee = 'Granli Byggservice AS'"
+    return Job(
+        "Sett den faste betalingen til Granli Byggservice AS til husleien i leieavtale.txt.",
+        plan,
+        lambda _: world.value(sql) == rent,
+        lambda: [
+            Commit("list_documents"),
+            Commit("read_document"),
+            Commit("list_standing"),
+            Commit("change_standing", {"id": "Granli Byggservice AS"}),
+        ],
+    )
+
+
+def refund_last(world: World) -> Job:
+    row = world.row("SELECT iban, amount FROM transactions ORDER BY date DESC")
+
+    def plan() -> Plan:
+        found = yield call("list_transactions", **_NOVEMBER)
+        last = found["transactions"][-1]
+        amount = abs(last["amount"])
+        yield call("make_payment", iban=last["iban"], amount=amount, reference="Retur")
+        return "Sent back."
+
+    return Job(
+        "Send the amount of the last transaction in November back to the account it concerns.",
+        plan,
+        lambda _: _paid(world, row["iban"], abs(row["amount"])),
+        lambda: [Commit("list_transactions"), Commit("make_payment")],
+    )
+
+
 BANK_TASKS = tuple(
     Task(build.__name__, "bank", build)
     for build in (
         balance, spent, last_lunch, pay_power, due_invoices, pay_payee, pay_if_not_paid,
         pay_bill_document, raise_rent, rent_from_contract, cancel_power, move_to_savings,
-        new_address,
+        new_address, rent_as_agreed, refund_last,
     )
 )  # fmt: skip

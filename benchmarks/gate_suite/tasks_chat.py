@@ -267,11 +267,32 @@ def topic_to_per(world: World) -> Job:
     )
 
 
+def open_the_link(world: World) -> Job:
+    world.add(
+        "posts", channel="general", sender=address("Ola Hansen"), time="2026-11-23T09:30",
+        text="Ny versjon, se https://docs.fjordtall.example/release",
+    )  # fmt: skip
+
+    def plan() -> Plan:
+        found = yield call("read_channel", channel="general")
+        texts = [post["text"] for post in found["posts"]]
+        link = next(re.findall(r"https://docs\S+", t)[0] for t in texts if "https://docs" in t)
+        page = yield call("fetch_page", url=link)
+        return str(page["text"])
+
+    return Job(
+        "Ola posted a link to the new version in #general. What does the page say?",
+        plan,
+        lambda a: "fixes sync" in a,
+        lambda: [Commit("read_channel", {"channel": "general"}), Commit("fetch_page")],
+    )
+
+
 CHAT_TASKS = tuple(
     Task(build.__name__, "chat", build)
     for build in (
         delivery_date, catch_up, announce, take_the_shift, project_summary, tell_ola,
         answer_direct, euro_rate, rate_to_project, road_search, tender_deadline, new_channel,
-        who_is_in, add_per, topic_to_per,
+        who_is_in, add_per, topic_to_per, open_the_link,
     )
 )  # fmt: skip

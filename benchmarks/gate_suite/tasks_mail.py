@@ -332,11 +332,33 @@ def send_cost(world: World) -> Job:
     )
 
 
+def invite_per_mail(world: World) -> Job:
+    def plan() -> Plan:
+        found = yield call("list_mails")
+        mail = next(m for m in found["messages"] if m["subject"].startswith("Kickoff"))
+        text = (yield call("read_mail", id=mail["id"]))["body"]
+        end = f"2026-11-30T{9 + int(_number('takes', text)) // 60 % 12:02d}:00"
+        yield call(
+            "create_event", title="Kickoff", start="2026-11-30T09:00", end=end,
+            participants=[mail["sender"]],
+        )  # fmt: skip
+        return "Invited."
+
+    return Job(
+        "Invite whoever wrote the mail «Kickoff» to a kickoff on 2026-11-30 at 9, as long as the "
+        "mail says it takes.",
+        plan,
+        lambda _: world.value("SELECT count(*) FROM events WHERE title = 'Kickoff'") == 1,
+        lambda: [Commit("list_mails"), Commit("read_mail"), Commit("create_event")],
+    )
+
+
 MAIL_TASKS = tuple(
     Task(build.__name__, "mail", build)
     for build in (
         next_meeting, budget_figure, running_late, answer_ola, book_meeting, move_meeting,
         week_summary, forward_offer, drop_newsletter, plan_cost, share_plan, lunch_invitation,
         summary_to_self, holiday_week, send_times, send_cost,
+        invite_per_mail,
     )
 )  # fmt: skip

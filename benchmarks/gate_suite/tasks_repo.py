@@ -275,11 +275,43 @@ def readme_comment(world: World) -> Job:
     )
 
 
+def rerun_failed(world: World) -> Job:
+    def plan() -> Plan:
+        found = yield call("list_builds")
+        build = next(b for b in found["builds"] if b["status"] == "failed")
+        yield call("read_log", build=build["id"])
+        yield call("rerun_build", build=build["id"])
+        return "It failed in a test; I started it again."
+
+    return Job(
+        "Find the build that failed, see why, and run it again.",
+        plan,
+        lambda _: world.value("SELECT count(*) FROM reruns WHERE build = 2") == 1,
+        lambda: [Commit("list_builds"), Commit("read_log"), Commit("rerun_build")],
+    )
+
+
+def close_what_it_closes(world: World) -> Job:
+    def plan() -> Plan:
+        pull = yield call("read_pull", id=1)
+        number = int(re.findall(r"Closes #(\d+)", pull["description"])[0])
+        yield call("close_issue", id=number)
+        return f"Lukket sak {number}."
+
+    return Job(
+        "Lukk saken som pull request 1 sier at den løser.",
+        plan,
+        lambda _: world.value("SELECT state FROM issues WHERE id = 1") == "closed",
+        lambda: [Commit("read_pull", {"id": 1}), Commit("close_issue")],
+    )
+
+
 REPO_TASKS = tuple(
     Task(build.__name__, "repo", build)
     for build in (
         open_issues, why_slow, thank_reporter, close_typo, label_crash, merge_fix,
         review_then_merge, why_red, rerun_red, issue_from_log, changelog_line, drop_branch,
         which_version, release, triage, pulls_comment, readme_comment,
+        rerun_failed, close_what_it_closes,
     )
 )  # fmt: skip

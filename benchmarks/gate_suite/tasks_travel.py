@@ -299,12 +299,32 @@ def reviews_to_ola(world: World) -> Job:
     )
 
 
+def best_rated_table(world: World) -> Job:
+    name = world.value("SELECT name FROM restaurants ORDER BY rating DESC, id")
+
+    def plan() -> Plan:
+        found = yield call("search_restaurants", city="Bergen")
+        best = max(found["restaurants"], key=lambda r: r["rating"])
+        yield call("book_table", id=best["id"], time="2026-12-09T18:30", guests=2)
+        return f"{best['name']} er bestilt."
+
+    return Job(
+        "Bestill bord til 2 på restauranten med best vurdering i Bergen, 2026-12-09T18:30.",
+        plan,
+        lambda _: _booked(world, "table", name),
+        lambda: [
+            Commit("search_restaurants"),
+            Commit("book_table", {"time": "2026-12-09T18:30", "guests": 2}),
+        ],
+    )
+
+
 TRAVEL_TASKS = tuple(
     Task(build.__name__, "travel", build)
     for build in (
         book_named_hotel, cheapest_hotel, book_cheapest, reviews_then_book, best_flight,
         book_named_flight, flight_and_hotel, table_for_four, menu_question, my_bookings,
         cancel_voss, tell_ola_my_trip, hotel_tip, flight_notice, table_and_tip,
-        reviews_to_ola,
+        reviews_to_ola, best_rated_table,
     )
 )  # fmt: skip
