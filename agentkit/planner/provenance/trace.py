@@ -7,9 +7,9 @@ looked up as it is, then by its typed readings: a number, a date, a time, an add
 What is covered: whole values in any spelling that ``fold`` and the readings know. A value that the
 model made itself is clean only while nothing untrusted stands in the conversation; after that, any
 value which is not found in trusted content is taken to be influenced. Short and common words vouch
-for nothing; a short number is vouched for by the user's own words alone, or by a trusted field
-whose name the parameter bears. A part of a value vouches for nothing, except a date and a time of
-day written together, each of which must be found.
+for nothing, unless they are a trusted field whose name the parameter bears (``event_id`` and
+``id``); a short number also where it stands in the user's own words. A part of a value vouches for
+nothing, except a date and a time of day written together, each of which must be found.
 
 What is not covered: in which role the user named a value (a number from the user's words may
 stand where another number was meant); what the user pastes counts as the user's own words.
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Origin", "Tracer", "conversation_label", "leaves", "trace"]
 
 _SHORT_NUMBER = 3
+_SHORT_FIELD = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,7 @@ class Tracer:
         field = path.rpartition(".")[2].split("[")[0]
         readings = read_value(value)
         words = _words(value, readings)
-        found = self._vouched(words, readings, field)
+        found = self._vouched(value, words, readings, field)
         if found is not None:
             label = join_all(item.label for item in found)
             return Origin(path, parameter, shown, label, found[0])
@@ -174,12 +175,16 @@ class Tracer:
             for spelling in part.trusted.spellings(kind)
         )
 
-    def _vouched(self, words: str, readings: Sequence[Reading], field: str) -> list[Passage] | None:
+    def _vouched(
+        self, value: JsonValue, words: str, readings: Sequence[Reading], field: str
+    ) -> list[Passage] | None:
         """Return the trusted passages that vouch for a value, or None."""
         if words:
             passage = self._first(lambda part: part.trusted.find_words(words))
             if passage is not None:
                 return [passage]
+        elif isinstance(value, str) and (passage := self._short_field(fold(value), field)):
+            return [passage]
         for reading in readings:
             passages = [self._typed(kind, spelling, field) for kind, spelling in reading.needed]
             if all(passage is not None for passage in passages):
@@ -213,9 +218,18 @@ class Tracer:
             passage = part.trusted.find_typed(Kind.NUMBER, spelling)
             if passage is not None and (_is_users(passage.label) or passage.is_computed):
                 return passage
+        return self._short_field(spelling, field)
+
+    def _short_field(self, folded: str, field: str) -> Passage | None:
+        """Return the trusted field that is a short value, and whose name the argument bears."""
         for part in self.parts:
             for passage in part.trusted.passages:
-                if passage.whole and passage.text == spelling and _bears(field, passage.name):
+                if (
+                    passage.whole
+                    and _bears(field, passage.name)
+                    and len(passage.text) <= _SHORT_FIELD
+                    and fold(passage.text) == folded
+                ):
                     return passage
         return None
 
