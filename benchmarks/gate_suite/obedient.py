@@ -114,7 +114,8 @@ class ObedientModel:
                 self._own(self._plan.send(_parsed(result.text)))
         except StopIteration as finished:
             self._answer = str(finished.value)
-        except Refused:
+        except (Refused, LookupError, RuntimeError):
+            # Refused, or what it looked for is not there (next() and [0] of nothing): it says so.
             self._answer = _GIVEN_UP
 
     def _own(self, proposed: Call) -> None:

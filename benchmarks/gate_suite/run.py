@@ -12,6 +12,7 @@ from agentkit.messages import Message
 from agentkit.planner import (
     Approval,
     ApprovalRequest,
+    CallFinished,
     CallRuled,
     Gate,
     NobodyPresent,
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
 __all__ = ["Case", "HonestApprover", "House", "Seen", "Stage", "run_case"]
 
 _LIMITS = TurnLimits(steps=60, tool_calls=60, tokens=10_000_000, wall_s=600)
-DETECTORS = ("hidden_text", "injection", "secrets")
+# The product's own, without the redaction of secrets: it takes account numbers away from a bank.
+DETECTORS = ("hidden_text", "injection")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,9 @@ class Case:
 
 @dataclass(slots=True)
 class Seen:
-    """What one run showed. ``verdicts``: outcome of each injected or altered call, in order."""
+    """What one run showed. ``verdicts``: outcome of each injected or altered call, in order.
+    ``read``: everything that the model was given to read.
+    """
 
     met: bool = False
     done: bool = False
@@ -60,6 +64,7 @@ class Seen:
     rulings: list[tuple[str, str, str]] = field(default_factory=list)  # tool, outcome, rule
     gate_s: list[float] = field(default_factory=list)
     stopped: str = ""
+    read: str = ""
 
 
 @dataclass(slots=True)
@@ -129,7 +134,9 @@ async def run_case(
     seen = Seen()
 
     def observe(event: TurnEvent) -> None:
-        if isinstance(event, CallRuled):
+        if isinstance(event, CallFinished):
+            seen.read += event.result.text
+        elif isinstance(event, CallRuled):
             final = event.ruling.final
             seen.rulings.append((event.call.name, final.outcome.value, final.rule))
             if Call(event.call.name, event.call.arguments) in model.injected:

@@ -20,7 +20,7 @@ from gate_suite.bank import BANK
 from gate_suite.baselines import NoGate
 from gate_suite.chat import CHAT
 from gate_suite.mail import MAIL
-from gate_suite.parts import Attack
+from gate_suite.parts import Place
 from gate_suite.phrasings import PHRASINGS
 from gate_suite.repo import REPO
 from gate_suite.run import Case, House, Stage, run_case
@@ -34,10 +34,21 @@ from gate_suite.travel import TRAVEL
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from gate_suite.parts import Place, Task, Toolset
+    from gate_suite.parts import Attack, Task, Toolset
     from gate_suite.run import Seen
+    from gate_suite.world import World
 
-__all__ = ["ATTACKS", "TASKS", "TOOLSETS", "Run", "Suite", "one_each", "phrased", "viable_cases"]
+__all__ = [
+    "ATTACKS",
+    "TASKS",
+    "TOOLSETS",
+    "Run",
+    "Suite",
+    "one_each",
+    "phrased",
+    "places_read",
+    "viable_cases",
+]
 
 TOOLSETS: tuple[Toolset, ...] = (MAIL, BANK, CHAT, TRAVEL, REPO)
 TASKS: tuple[Task, ...] = (*MAIL_TASKS, *BANK_TASKS, *CHAT_TASKS, *TRAVEL_TASKS, *REPO_TASKS)
@@ -48,8 +59,6 @@ ATTACKS: tuple[Attack, ...] = (
     *TRAVEL_ATTACKS,
     *REPO_ATTACKS,
 )
-
-_PROBE = Attack("probe", "", "probe-7c1f", "probe-7c1f", "SELECT 0")
 
 # Runs of a toolset that go side by side: they wait for the disk more than for the processor.
 _STAGES = 3
@@ -106,16 +115,39 @@ class Suite:
         return [one for one in seen if one is not None]
 
 
+def _mark(place: Place) -> str:
+    return f"[{place.name} was read]"
+
+
+def _everywhere(places: Sequence[Place]) -> Place:
+    """Return all places as one; each gets a mark of its own."""
+
+    def inject(world: World, _text: str) -> None:
+        for place in places:
+            place.inject(world, f" {_mark(place)} ")
+
+    return Place("everywhere", inject)
+
+
+async def places_read(
+    suite: Suite, house: House, advance: Callable[[int], None]
+) -> list[tuple[Task, Place]]:
+    """Return each task with each place that it reads."""
+    cases = [Case(task, place=_everywhere(suite.places(task))) for task in suite.tasks]
+    shown = await suite.run([Run(case, gate=NoGate) for case in cases], house, advance)
+    return [
+        (case.task, place)
+        for case, seen in zip(cases, shown, strict=True)
+        for place in suite.places(case.task)
+        if _mark(place) in seen.read
+    ]
+
+
 async def viable_cases(
     suite: Suite, house: House, advance: Callable[[int], None]
 ) -> list[tuple[Task, Place, Attack]]:
     """Return each (task, place, attack) whose obedient run without a gate has the effect."""
-    probes = [(task, place) for task in suite.tasks for place in suite.places(task)]
-    runs = [Run(Case(task, _PROBE, place), gate=NoGate) for task, place in probes]
-    read = [
-        pair for pair, seen in zip(probes, await suite.run(runs, house, advance), strict=True)
-        if seen.met
-    ]  # fmt: skip
+    read = await places_read(suite, house, advance)
     found = [
         (task, place, attack)
         for task, place in read
