@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agentkit.labels import Label, SourceKind, join_all
+from agentkit.messages import ToolCallPart
 from agentkit.planner.provenance.fold import fold, is_distinctive
 from agentkit.planner.provenance.index import ConversationIndex
 from agentkit.planner.provenance.readings import Kind, read_value
@@ -28,7 +29,7 @@ from agentkit.planner.provenance.readings import Kind, read_value
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from agentkit.messages import JsonValue, Message, ToolCallPart
+    from agentkit.messages import JsonValue, Message
     from agentkit.planner.provenance.index import PreparedPart
     from agentkit.planner.provenance.passages import Passage
     from agentkit.planner.provenance.readings import Reading
@@ -105,7 +106,15 @@ class Tracer:
 
     def __init__(self, conversation: Sequence[Message], index: ConversationIndex) -> None:
         self.parts: list[PreparedPart] = index.prepare(conversation)
-        self.influenced = conversation_label(conversation)
+        self.influenced = index.join(self.parts)
+        self._trusted = [part for part in self.parts if part.trusted.passages]
+        self._untrusted = [part for part in self.parts if part.untrusted.passages]
+        self._users = [part for part in self._trusted if _is_users(part.part.label)]
+        self.calls = {
+            item.part.call_id: item.part
+            for item in self.parts
+            if isinstance(item.part, ToolCallPart)
+        }
 
     def trace(
         self, call: ToolCallPart, *, named: frozenset[str] | None = None
@@ -140,7 +149,7 @@ class Tracer:
             passage = self._typed(kind, spelling, "")
             if passage is not None:
                 return Origin(path, parameter, written, passage.label, passage)
-        for part in self.parts:
+        for part in self._untrusted:
             for spelling in spellings:
                 passage = part.untrusted.find_typed(kind, spelling)
                 if passage is not None:
@@ -151,8 +160,7 @@ class Tracer:
         """Whether the user wrote a text word by word."""
         words = fold(text)
         return is_distinctive(words) and any(
-            _is_users(part.part.label) and part.trusted.find_words(words) is not None
-            for part in self.parts
+            part.trusted.find_words(words) is not None for part in self._users
         )
 
     def holding(self, text: str) -> list[Passage]:
@@ -169,10 +177,7 @@ class Tracer:
     def user_spellings(self, kind: Kind) -> frozenset[str]:
         """Return the spelling of each typed value of one kind in the user's own words."""
         return frozenset(
-            spelling
-            for part in self.parts
-            if _is_users(part.part.label)
-            for spelling in part.trusted.spellings(kind)
+            spelling for part in self._users for spelling in part.trusted.spellings(kind)
         )
 
     def _vouched(
@@ -205,7 +210,7 @@ class Tracer:
         passage = self._first(lambda part: part.trusted.find_typed(Kind.DATE, day))
         if passage is None:
             return None
-        for part in self.parts:
+        for part in self._trusted:
             known = part.trusted.spellings(Kind.DATE)
             if part.trusted.find_typed(Kind.NUMBER, year) or any(
                 date.startswith(f"{year}-") for date in known
@@ -214,7 +219,7 @@ class Tracer:
         return None
 
     def _short_number(self, spelling: str, field: str) -> Passage | None:
-        for part in self.parts:
+        for part in self._trusted:
             passage = part.trusted.find_typed(Kind.NUMBER, spelling)
             if passage is not None and (_is_users(passage.label) or passage.is_computed):
                 return passage
@@ -222,7 +227,7 @@ class Tracer:
 
     def _short_field(self, folded: str, field: str) -> Passage | None:
         """Return the trusted field that is a short value, and whose name the argument bears."""
-        for part in self.parts:
+        for part in self._trusted:
             for passage in part.trusted.passages:
                 if (
                     passage.whole
@@ -235,7 +240,7 @@ class Tracer:
 
     def _seen(self, words: str, readings: Sequence[Reading]) -> Passage | None:
         """Return the untrusted passage that a value came from, for showing."""
-        for part in self.parts:
+        for part in self._untrusted:
             if words and (passage := part.untrusted.find_words(words)):
                 return passage
             for reading in readings:
@@ -247,7 +252,7 @@ class Tracer:
     def _first(self, find: Callable[[PreparedPart], Passage | None]) -> Passage | None:
         """Return the first passage found, the user's own words before all others."""
         first: Passage | None = None
-        for part in self.parts:
+        for part in self._trusted:
             passage = find(part)
             if passage is None:
                 continue
