@@ -96,20 +96,6 @@ class Label:
 
 
 def join_all(labels: Iterable[Label]) -> Label:
-<<<<<<< HEAD
-    """Join many labels; no label at all is untrusted, for what has no known origin is not.
-
-    One pass, so that the label of a long conversation costs as much as reading it once.
-    """
-    found = list(labels)
-    limited = [label.readers for label in found if label.readers is not None]
-    trusted = bool(found) and all(label.is_trusted for label in found)
-    return Label(
-        Integrity.TRUSTED if trusted else Integrity.UNTRUSTED,
-        frozenset.intersection(*limited) if limited else None,
-        tuple(sorted({source for label in found for source in label.sources})),
-    )
-=======
     """Join many labels; no label at all is untrusted, for what has no known origin is not."""
     found = list({id(label): label for label in labels}.values())
     if len(found) <= 1:
@@ -126,4 +112,3 @@ def join_all(labels: Iterable[Label]) -> Label:
 
 def _order(source: Source) -> tuple[str, str, str, str]:
     return source.kind.value, source.identifier, source.locator, source.sha256
->>>>>>> gate-core

@@ -175,16 +175,10 @@ def _is_named(proposal: Proposal, origin: Origin) -> bool:
 
 def _is_implied(proposal: Proposal, passage: Passage) -> bool:
     """Whether the user's request implies the read that a passage came from."""
-<<<<<<< HEAD
-    for prepared in proposal.tracer.parts:
-        part = prepared.part
-        if isinstance(part, ToolCallPart) and part.call_id == passage.call_id:
-            return is_committed(proposal, part) and _was_asked_for(proposal, part)
-    return False
-=======
     call = proposal.tracer.calls.get(passage.call_id)
-    return call is not None and is_committed(proposal, call)
->>>>>>> gate-core
+    if call is None:
+        return False
+    return is_committed(proposal, call) and _was_asked_for(proposal, call)
 
 
 def _was_asked_for(proposal: Proposal, read: ToolCallPart) -> bool:
