@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from agentkit.labels import Label, Source
+    from agentkit.messages import ToolCallPart
     from agentkit.planner.provenance import Origin, Passage
     from agentkit.planner.rules.proposal import Proposal
 
