@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint bench-turn bench-layer bench-tools bench-sandbox doctor clean
+.PHONY: help demo test test-all lint bench-turn bench-layer bench-tools bench-sandbox bench-gate doctor clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -43,6 +43,9 @@ bench-tools: $(VENV)/.installed ## How well the embedded model calls tools it wa
 
 bench-sandbox: $(VENV)/.installed ## Start and call times of both sandbox tiers
 	$(BIN)/python benchmarks/sandbox.py
+
+bench-gate: $(VENV)/.installed ## Does the gate hold against a model that obeys everyone
+	$(BIN)/python benchmarks/gate.py
 
 doctor: $(VENV)/.installed ## What this machine has, what is missing, and its cure
 	@$(BIN)/agentkit doctor

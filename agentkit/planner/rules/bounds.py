@@ -1,7 +1,9 @@
 """The rule over what the request implies: an effect outside it is asked about.
 
 What is covered: once untrusted content has been read, every write and external effect; also one
-whose values all look clean, such as a second use of a permitted tool on another object.
+whose values all look clean, such as a second use of a permitted tool on another object. An object
+that the request leaves open must be the user's own words, computed or vouched for by a declared
+endorsement: a clean value that the model picked from a listing was picked by what it had read.
 
 What is not covered: reads, which run; what they return stays labelled.
 """
@@ -12,12 +14,14 @@ from typing import TYPE_CHECKING
 
 from agentkit.planner.decision import Decision, Evidence, Outcome
 from agentkit.planner.rules.endorse import bears_name
+from agentkit.planner.rules.values import evidence, left_open
 from agentkit.tools.endorsement import RecordNamedByUser
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from agentkit.messages import JsonValue, ToolCallPart
+    from agentkit.planner.provenance import Origin
     from agentkit.planner.rules.proposal import Proposal
 
 __all__ = ["check_commitment", "is_committed"]
@@ -30,6 +34,9 @@ def check_commitment(proposal: Proposal) -> Decision:
     if not proposal.is_influenced:
         return Decision(Outcome.ALLOW, "commitment", "nothing untrusted has been read")
     if is_committed(proposal, proposal.call, proposal.admitted):
+        chosen = left_open(proposal, proposal.tool, proposal.origins)
+        if chosen:
+            return _chosen(proposal, chosen)
         return Decision(Outcome.ALLOW, "commitment", "the user's request implies it")
     name = proposal.tool.name
     entries = [entry for entry in proposal.commitment.entries if entry.tool == name]
@@ -53,6 +60,17 @@ def check_commitment(proposal: Proposal) -> Decision:
             for origin in proposal.origins
             if proposal.decides(origin.parameter)
         ),
+    )
+
+
+def _chosen(proposal: Proposal, chosen: tuple[Origin, ...]) -> Decision:
+    return Decision(
+        Outcome.ASK,
+        "commitment",
+        f"the user's request leaves open {chosen[0].path} of {proposal.tool.name}, and it was "
+        "chosen after untrusted content had been read",
+        "a person approves, or the user names it in their own words",
+        tuple(evidence(origin) for origin in chosen),
     )
 
 

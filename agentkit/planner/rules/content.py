@@ -5,7 +5,8 @@ telephone number inside a text is a destination and needs a trusted origin like 
 text goes only to readers who may see all that it can carry. Lines that stand word by word in one
 passage carry that passage; any other line was written by the model, and can carry everything that
 the model read. A reader whom the user named, or the request fixed, may be told what the request
-itself implies to read: what was read beside it needs the reader's own right to see it.
+itself implies to read, where nobody but the user chose what that is: what was read beside it
+needs the reader's own right to see it.
 
 A parameter of an effect that is declared neither sensitive nor content is held to the same rules.
 
@@ -22,13 +23,14 @@ from agentkit.planner.decision import Decision, Evidence, Outcome
 from agentkit.planner.provenance.readings import destinations, principal
 from agentkit.planner.provenance.results import USER
 from agentkit.planner.rules.bounds import is_committed
-from agentkit.planner.rules.values import evidence, vouched
+from agentkit.planner.rules.values import evidence, left_open, vouched
 from agentkit.tools.declaration import Effect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from agentkit.labels import Label, Source
+    from agentkit.messages import ToolCallPart
     from agentkit.planner.provenance import Origin, Passage
     from agentkit.planner.rules.proposal import Proposal
 
@@ -175,7 +177,19 @@ def _is_named(proposal: Proposal, origin: Origin) -> bool:
 def _is_implied(proposal: Proposal, passage: Passage) -> bool:
     """Whether the user's request implies the read that a passage came from."""
     call = proposal.tracer.calls.get(passage.call_id)
-    return call is not None and is_committed(proposal, call)
+    if call is None:
+        return False
+    return is_committed(proposal, call) and _was_asked_for(proposal, call)
+
+
+def _was_asked_for(proposal: Proposal, read: ToolCallPart) -> bool:
+    """Whether the user's words led to this read: nothing untrusted had been read before it, or
+    what it reads was not left to the model to choose.
+    """
+    if read.label.is_trusted:
+        return True
+    tool = proposal.tools[read.name]
+    return not left_open(proposal, tool, proposal.tracer.trace(read))
 
 
 def _leak(text: Origin, label: Label, passage: Passage | None) -> Evidence:

@@ -4,7 +4,8 @@ What is covered: every leaf of every parameter that decides where a call lands. 
 user's own or the operator's, stand in a trusted field, be fixed by the commitment, be vouched for
 by a declared endorsement, or be computed from such values; else a person is asked.
 
-What is not covered: which of several trusted values is used; the commitment bounds that.
+What is not covered: which of several trusted values is used; ``left_open`` names those that the
+model chose, and the commitment bounds them.
 """
 
 from __future__ import annotations
@@ -16,10 +17,13 @@ from agentkit.planner.provenance.readings import same_value
 from agentkit.planner.rules.endorse import Vouched, vouched_by
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from agentkit.planner.provenance import Origin
     from agentkit.planner.rules.proposal import Proposal
+    from agentkit.tools.declaration import Tool
 
-__all__ = ["check_provenance", "evidence", "vouched"]
+__all__ = ["check_provenance", "evidence", "left_open", "vouched"]
 
 _SHOWN_CHARACTERS = 120
 
@@ -48,9 +52,26 @@ def check_provenance(proposal: Proposal) -> Decision:
     return Decision(Outcome.ALLOW, "provenance", "every sensitive value has a trusted origin")
 
 
-def vouched(proposal: Proposal, origin: Origin) -> Vouched | None:
-    """Return what vouches for a value beside its origin: the commitment, or an endorsement."""
-    tool = proposal.tool
+def left_open(proposal: Proposal, tool: Tool, origins: Iterable[Origin]) -> tuple[Origin, ...]:
+    """Return the values of a call of ``tool`` that nobody but the model chose: trusted as they may
+    be, which of them it is was up to what the model had read.
+    """
+    return tuple(
+        origin
+        for origin in origins
+        if tool.is_sensitive(origin.parameter)
+        and not origin.is_users
+        and not (origin.passage is not None and origin.passage.is_computed)
+        and vouched(proposal, origin, tool) is None
+    )
+
+
+def vouched(proposal: Proposal, origin: Origin, tool: Tool | None = None) -> Vouched | None:
+    """Return what vouches for a value beside its origin: the commitment, or an endorsement.
+
+    ``tool``: whose argument it is, where that is not the proposed call's.
+    """
+    tool = tool or proposal.tool
     for fixed in proposal.commitment.fixed(tool.name, origin.parameter):
         if same_value(fixed, origin.value):
             return Vouched("the user's request fixed it", by_user=True)
