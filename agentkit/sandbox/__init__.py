@@ -25,6 +25,7 @@ from agentkit.sandbox.interface import (
     SandboxSession,
     Tier,
 )
+from agentkit.sandbox.pool import PoolState, SandboxPool
 
 if TYPE_CHECKING:
     from agentkit.sandbox.docker import DockerSandbox
@@ -44,8 +45,10 @@ __all__ = [
     "ImportAllowlist",
     "Limits",
     "OutputObserver",
+    "PoolState",
     "ResourceUsage",
     "Sandbox",
+    "SandboxPool",
     "SandboxSession",
     "Tier",
     "WasmSandbox",

@@ -71,7 +71,8 @@ class Canaries:
     def __init__(self, folder: Path, port: int, knocks: list[str]) -> None:
         self.folder = folder
         self.file = folder / "canary.txt"
-        self._tokens = {sign: f"canary-{secrets.token_hex(12)}" for sign in ("file", "env", "memory")}
+        signs = ("file", "env", "memory")
+        self._tokens = {sign: f"canary-{secrets.token_hex(12)}" for sign in signs}
         self._port = port
         self._knocks = knocks
         self.file.write_text(self._tokens["file"] + "\n", encoding="utf-8")
