@@ -19,6 +19,7 @@ from agentkit.cli.licence import licence
 from agentkit.cli.logs import LogLevel, configure_logs
 from agentkit.cli.run import run
 from agentkit.cli.sandbox import build, check
+from agentkit.cli.sandbox_run import run as run_in_sandbox
 from agentkit.cli.schema import schema
 from agentkit.cli.validate import validate
 
@@ -57,6 +58,9 @@ app.add_typer(_audit, name="audit", rich_help_panel=_PROVE)
 _evaluate.command(epilog="Example: agentkit evaluate tools --cases 100")(tools)
 _sandbox.command(epilog="Example: agentkit sandbox build")(build)
 _sandbox.command(epilog="Example: agentkit sandbox check wasm")(check)
+_sandbox.command("run", epilog="Example: agentkit sandbox run code.py --files data.csv --out made")(
+    run_in_sandbox
+)
 _audit.command(epilog="Example: agentkit audit verify agent.yaml --checkpoint note.txt")(verify)
 _audit.command(epilog="Example: agentkit audit tail agent.yaml -n 50")(tail)
 _audit.command(epilog="Example: agentkit audit show agent.yaml --call 1.1.1")(show)
