@@ -24,6 +24,7 @@ from agentkit.cli.policy_show import show as show_policies
 from agentkit.cli.run import run
 from agentkit.cli.runs import cancel, list_runs, resume, show_run
 from agentkit.cli.sandbox import build, check
+from agentkit.cli.sandbox_run import run as run_in_sandbox
 from agentkit.cli.schema import schema
 from agentkit.cli.validate import validate
 
@@ -81,6 +82,9 @@ _runs.command(epilog="Example: agentkit runs resume agent.yaml 5d1c")(resume)
 _runs.command(epilog="Example: agentkit runs cancel agent.yaml 5d1c")(cancel)
 _policy.command("show", epilog="Example: agentkit policy show agent.yaml")(show_policies)
 _policy.command("test", epilog="Example: agentkit policy test cases.yaml")(try_cases)
+_sandbox.command("run", epilog="Example: agentkit sandbox run code.py --files data.csv --out made")(
+    run_in_sandbox
+)
 _audit.command(epilog="Example: agentkit audit verify agent.yaml --checkpoint note.txt")(verify)
 _audit.command(epilog="Example: agentkit audit tail agent.yaml -n 50")(tail)
 _audit.command(epilog="Example: agentkit audit show agent.yaml --call 1.1.1")(show)

@@ -14,6 +14,7 @@ What is not covered: what a function does after it was cancelled, or when it ign
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -28,11 +29,12 @@ from agentkit.messages import ToolCallPart, ToolResultPart
 from agentkit.planner.decision import Decision, Outcome, Ruling
 from agentkit.planner.events import CallFinished, ContentJudged
 from agentkit.planner.permission import Circumstances, Permit, Refusal, Waiting
+from agentkit.planner.programs import Program
 from agentkit.planner.runs.wire import CallOutcome, CallResult, Started
 from agentkit.tools.declaration import ToolCall
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from agentkit.guards import GuardPipeline
     from agentkit.messages import Message
@@ -71,6 +73,7 @@ class CallRoom:
     journal: Journal
     recorder: Recorder
     observe: Observer
+    take_calls: Callable[[int], None]
 
     async def settle(
         self,
@@ -82,17 +85,36 @@ class CallRoom:
         suspect: bool,
     ) -> Settled:
         """Rule over the calls and run those that may run, after those ``admitted`` before them.
+        Calls that a program makes are admitted in between.
 
         Raises ``RunSuspended`` where people have to decide, ``AuditError``, ``StateError`` and
         ``SandboxError``: without a log, a journal or a wall nothing goes on.
         """
         around = Circumstances(conversation, commitment, admitted, suspect)
-        permitted = await self._permitted(calls, around)
+        permitted, earlier = await self._permitted(calls, around)
         failures: list[AgentkitError] = []
+        suspects: list[str] = []
+        ledger = [*earlier]
+
+        async def settle_one(call: ToolCallPart, before: Sequence[Message]) -> ToolResultPart:
+            await self._same_as_before(call)
+            self.take_calls(1)
+            settled = await self.settle(
+                (call,),
+                before,
+                commitment=commitment,
+                admitted=tuple(ledger),
+                suspect=suspect or bool(suspects),
+            )
+            ledger[:] = settled.admitted
+            if settled.suspect:
+                suspects.append(call.call_id)
+            return settled.results[0]
 
         async def carry_out(call: ToolCallPart, permit: Permit) -> None:
             try:
-                await self._run(call, permit, conversation)
+                program = Program(permit.call, conversation, settle_one)
+                await self._run(call, permit, program, ledger)
             except AgentkitError as error:
                 failures.append(error)
 
@@ -104,31 +126,44 @@ class CallRoom:
         kept = [self._kept(call) for call in calls]
         return Settled(
             tuple(result.part for result in kept),
-            suspect or any(result.suspect for result in kept),
-            (*admitted, *(result.ran for result in kept if result.ran is not None)),
+            suspect or bool(suspects) or any(result.suspect for result in kept),
+            tuple(ledger),
             tuple(result.note for result in kept if result.note is not None),
         )
 
     async def _permitted(
         self, calls: Sequence[ToolCallPart], around: Circumstances
-    ) -> list[tuple[ToolCallPart, Permit]]:
-        """Return the calls that may run now; the refused ones are settled. Raises
-        ``RunSuspended`` with every open question.
+    ) -> tuple[list[tuple[ToolCallPart, Permit]], tuple[ToolCallPart, ...]]:
+        """Return the calls that may run now, and all that are admitted with them; the refused ones
+        are settled. Raises ``RunSuspended`` with every open question.
         """
         permitted: list[tuple[ToolCallPart, Permit]] = []
         waiting: list[str] = []
         for call in calls:
             kept = self.journal.recall(f"{call.call_id}/result")
             if isinstance(kept, CallResult):
-                earlier = kept.ran
+                earlier = kept.admitted
             else:
                 found = await self.permission.permit(call, around)
                 earlier = await self._sort(call, found, permitted, waiting)
-            if earlier is not None:
-                around = replace(around, admitted=(*around.admitted, earlier))
+            around = replace(around, admitted=(*around.admitted, *earlier))
         if waiting:
             raise RunSuspended(self.recorder.run_id, tuple(waiting))
-        return permitted
+        return permitted, around.admitted
+
+    async def _same_as_before(self, call: ToolCallPart) -> None:
+        """Hold a program that runs again after an interruption to the calls it made before."""
+        key = f"{call.call_id}/made"
+        spelled = json.dumps([call.name, call.arguments], sort_keys=True)
+        made = hashlib.sha256(spelled.encode()).hexdigest()
+        before = self.journal.recall(key)
+        if before is None:
+            await self.journal.keep(key, made)
+        elif before != made:
+            raise StateError(
+                f"the program made another call {call.call_id} than before it was interrupted",
+                cure="cancel the run (agentkit runs cancel) and look at what it did",
+            )
 
     async def _sort(
         self,
@@ -136,31 +171,40 @@ class CallRoom:
         found: Permit | Refusal | Waiting,
         permitted: list[tuple[ToolCallPart, Permit]],
         waiting: list[str],
-    ) -> ToolCallPart | None:
+    ) -> tuple[ToolCallPart, ...]:
         """Put a call where it belongs; return it where it has to be counted as admitted."""
         match found:
             case Permit():
                 permitted.append((call, found))
-                return found.call
+                return (found.call,)
             case Waiting():
                 waiting.append(found.request_id)
-                return call
+                return (call,)
             case Refusal():
                 await self._refuse(call, found)
-                return call if found.unknown else None
+                return (call,) if found.unknown else ()
 
     async def _refuse(self, call: ToolCallPart, refusal: Refusal) -> None:
         part = _refused(call, refusal)
         if refusal.unknown:
             await self.recorder.outcome(call, "unknown", part.text)
-        ran = call if refusal.unknown else None
-        await self._keep(call, CallResult(part, suspect=False, ran=ran, note=refusal.note))
+        admitted = (call,) if refusal.unknown else ()
+        await self._keep(
+            call, CallResult(part, suspect=False, admitted=admitted, note=refusal.note)
+        )
         self.observe(CallFinished(call, part, ran=False, elapsed_s=0.0))
 
     async def _run(
-        self, proposed: ToolCallPart, permit: Permit, conversation: Sequence[Message]
+        self,
+        proposed: ToolCallPart,
+        permit: Permit,
+        program: Program,
+        ledger: Sequence[ToolCallPart],
     ) -> None:
-        """Run a permitted call, which an approver may have changed, and keep its result."""
+        """Run a permitted call, which an approver may have changed, and keep its result.
+
+        ``ledger``: all calls of the turn that were admitted, filled while programs make more.
+        """
         call, start = permit.call, time.perf_counter()
         outcome = self.journal.recall(f"{call.call_id}/outcome")
         if outcome is None:
@@ -171,16 +215,15 @@ class CallRoom:
                 await self.recorder.ruled(call, Ruling((decision,)), self.permission.gate.digest)
                 await self._refuse(proposed, Refusal(decision, note=permit.note))
                 return
-            outcome = await self._execute(call)
+            outcome = await self._execute(call, program)
         else:
             # The crash may have come between the journal and the audit log.
             await self.recorder.outcome(call, outcome.status, outcome.text)
-        if permit.note is not None:
-            conversation = (*conversation, permit.note)
         # The model is answered under the id that it knows, whatever an approver changed.
         answered = replace(call, call_id=proposed.call_id)
-        part, suspect = await self._guarded(answered, outcome, conversation)
-        await self._keep(proposed, CallResult(part, suspect, call, permit.note))
+        part, suspect = await self._guarded(answered, outcome, program, permit.note)
+        made = [inner for inner in ledger if inner.call_id.startswith(f"{call.call_id}.")]
+        await self._keep(proposed, CallResult(part, suspect, (call, *made), permit.note))
         elapsed_s = time.perf_counter() - start
         self.observe(CallFinished(proposed, part, ran=True, elapsed_s=elapsed_s))
 
@@ -200,7 +243,7 @@ class CallRoom:
             await self.recorder.ruled(permit.call, Ruling((decision,)), started.policy_sha256)
             raise
 
-    async def _execute(self, call: ToolCallPart) -> CallOutcome:
+    async def _execute(self, call: ToolCallPart, program: Program) -> CallOutcome:
         tool = self.tools[call.name]
         await self.recorder.intent(call, tool.effect.value)
         key = hashlib.sha256(f"{self.recorder.run_id}\0{call.call_id}".encode()).hexdigest()
@@ -208,7 +251,8 @@ class CallRoom:
         try:
             with self.recorder.timings.room("tool"):
                 arguments = deepcopy(call.arguments)  # what was ruled over stays as it was
-                text = await tool.function(ToolCall(call.call_id, arguments, key))
+                functions = program.functions(self.tools) if tool.runs_programs else {}
+                text = await tool.function(ToolCall(call.call_id, arguments, key, functions))
             status = "ok"
         except ToolError as error:
             status, text = "error", error.message
@@ -221,14 +265,22 @@ class CallRoom:
         finally:
             outcome = CallOutcome(status, text)
             with anyio.CancelScope(shield=True):
-                try:
-                    await self.journal.keep(f"{call.call_id}/outcome", outcome)
-                finally:
-                    await self.recorder.outcome(call, status, text)
+                if program.suspended is None:
+                    await self._ended(call, outcome)
+                else:
+                    await self.recorder.outcome(call, "suspended", "")
+        if program.suspended is not None:
+            raise program.suspended
         return outcome
 
+    async def _ended(self, call: ToolCallPart, outcome: CallOutcome) -> None:
+        try:
+            await self.journal.keep(f"{call.call_id}/outcome", outcome)
+        finally:
+            await self.recorder.outcome(call, outcome.status, outcome.text)
+
     async def _guarded(
-        self, call: ToolCallPart, outcome: CallOutcome, conversation: Sequence[Message]
+        self, call: ToolCallPart, outcome: CallOutcome, program: Program, note: Message | None
     ) -> tuple[ToolResultPart, bool]:
         """Judge a result before the model reads it: block replaces it, redact removes passages,
         review lets it through and marks the turn. What is left of it is labelled.
@@ -240,8 +292,10 @@ class CallRoom:
             text, is_error = f"[withheld by the guards: {judgement.decisive.reason}]", True
         else:
             text = judgement.text
+        asked = (*program.asked, note) if note is not None else program.asked
         with self.recorder.timings.room("gate"):
-            part = self.permission.gate.label(call, text, conversation, is_error=is_error)
+            part = self.permission.gate.label(call, text, asked, is_error=is_error)
+            part = program.labelled(part)
         await self.recorder.judged(Boundary.TOOL_RESULT, judgement, call.call_id, part.label)
         self.observe(ContentJudged(Boundary.TOOL_RESULT, judgement))
         return part, judgement.action in {Action.REVIEW, Action.BLOCK}

@@ -47,6 +47,7 @@ def _declared(tool: Tool) -> JsonObject:
         "content": _plain(tool.content),
         "code_parameters": _plain(tool.code_parameters),
         "idempotent": tool.idempotent,
+        "runs_programs": tool.runs_programs,
         "endorsements": {
             name: [_plain(rule) for rule in rules] for name, rules in tool.endorsements.items()
         },

@@ -204,6 +204,7 @@ class _Turn:
             journal=self.journal,
             recorder=self.recorder,
             observe=planner.observe,
+            take_calls=self.budget.take_calls,
         )
 
     async def _step(self, conversation: tuple[Message, ...]) -> Reply:

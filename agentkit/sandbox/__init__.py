@@ -11,14 +11,21 @@ from typing import TYPE_CHECKING, Any
 from agentkit.errors import SandboxError
 from agentkit.sandbox.interface import (
     Artifact,
+    ArtifactKind,
+    Egress,
+    EgressHost,
     Execution,
     ExitReason,
+    HostFunction,
+    ImportAllowlist,
     Limits,
+    OutputObserver,
     ResourceUsage,
     Sandbox,
     SandboxSession,
     Tier,
 )
+from agentkit.sandbox.pool import PoolState, SandboxPool
 
 if TYPE_CHECKING:
     from agentkit.sandbox.docker import DockerSandbox
@@ -28,12 +35,20 @@ _CLASSES = {Tier.WASM: "WasmSandbox", Tier.DOCKER: "DockerSandbox"}
 
 __all__ = [
     "Artifact",
+    "ArtifactKind",
     "DockerSandbox",
+    "Egress",
+    "EgressHost",
     "Execution",
     "ExitReason",
+    "HostFunction",
+    "ImportAllowlist",
     "Limits",
+    "OutputObserver",
+    "PoolState",
     "ResourceUsage",
     "Sandbox",
+    "SandboxPool",
     "SandboxSession",
     "Tier",
     "WasmSandbox",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agentkit.errors import SandboxError, SpecError
 from agentkit.planner.policy import PolicySource, RuleFault, load_policies
@@ -11,7 +10,7 @@ from agentkit.spec.reading import decode, read_bytes
 from agentkit.tools import load_tool, python_tool
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from agentkit.planner.policy import Policies
     from agentkit.sandbox import Execution
@@ -70,19 +69,15 @@ def declared_tools(loaded: LoadedSpec) -> tuple[Tool, ...]:
 class _NoSession:
     """Stands where a sandbox would be, for commands that only look at declarations."""
 
-    async def run(
-        self,
-        code: str,
-        *,
-        files: Mapping[str, bytes] = MappingProxyType({}),
-        timeout_s: float | None = None,
-    ) -> Execution:
+    async def run(self, code: str, **_: Any) -> Execution:  # noqa: ANN401  # whatever is asked
         """Refuse."""
         raise SandboxError(
-            f"no sandbox was opened for {len(code)} characters of code and {len(files)} files, "
-            f"timeout {timeout_s}",
+            f"no sandbox was opened for {len(code)} characters of code",
             cure="run the agent instead",
         )
+
+    def taint(self) -> None:
+        """Have no egress to take away."""
 
     async def reset(self) -> None:
         """Have nothing to forget."""

@@ -9,7 +9,7 @@ from agentkit.tools.endorsement import (
     RecordNamedByUser,
 )
 from agentkit.tools.loading import load_tool
-from agentkit.tools.python import execution_text, python_tool
+from agentkit.tools.python import execution_facts, execution_text, python_tool
 from agentkit.tools.results import ReadersIn, ResultFields, ResultReaders, ReturnRule
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Tool",
     "ToolCall",
     "ToolFunction",
+    "execution_facts",
     "execution_text",
     "load_tool",
     "python_tool",

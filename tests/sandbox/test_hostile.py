@@ -90,15 +90,14 @@ WASM = [
     ("wit flood", "import wit_world\nwhile True: wit_world.emit(1, 'x' * 99999)", {OUTPUT}),
     ("forged reply", 'import json; json.dumps = lambda *a, **k: \'{"exit": "lost"}\'', {VIOLATION}),
     ("unreadable reply", "import json; json.dumps = lambda *a, **k: '[' * 99999", {VIOLATION}),
-    ("huge reply", "import json; json.dumps = lambda *a, **k: 'x' * (30 << 20)", {OUTPUT}),
+    ("huge reply", "import json; json.dumps = lambda *a, **k: 'x' * (40 << 20)", {OUTPUT}),
     ("reply of no type", "import json; json.dumps = lambda *a, **k: 3", {LOST, VIOLATION}),
 ]
 
 DOCKER = [
     ("redos", REDOS, {TIMEOUT}),
     ("recursion", RECURSION, {ERROR}),
-    # Where memory ends in the middle of a frame, CPython 3.11 says SystemError.
-    ("unlimited recursion", C_RECURSION, {TIMEOUT, MEMORY, ERROR}),
+    ("unlimited recursion", C_RECURSION, {TIMEOUT, MEMORY}),
     ("recursion in C", JSON_RECURSION, {ERROR}),
     ("big power", BIG_POWER, {TIMEOUT, MEMORY}),
     ("loop that catches all", SWALLOW, {TIMEOUT}),

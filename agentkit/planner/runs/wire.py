@@ -102,13 +102,13 @@ class CallOutcome:
 class CallResult:
     """What the model is told of a call. ``suspect``: a guard found signs of injection in it.
 
-    ``ran``: the call as it was admitted, None where it was refused. ``note``: what the conversation
-    gets besides, where an approver changed the call.
+    ``admitted``: the call as it ran, with those that its program made; empty where it was refused.
+    ``note``: what the conversation gets besides, where an approver changed the call.
     """
 
     part: ToolResultPart
     suspect: bool
-    ran: ToolCallPart | None = None
+    admitted: tuple[ToolCallPart, ...] = ()
     note: Message | None = None
 
 

@@ -29,7 +29,7 @@ import structlog
 
 from agentkit.errors import SandboxError
 from agentkit.sandbox.frames import FrameError, FrameReader, encode_frame
-from agentkit.sandbox.record import frame_bytes
+from agentkit.sandbox.request import frame_bytes
 
 if TYPE_CHECKING:
     import socket
@@ -97,6 +97,8 @@ def _host_options(limits: Limits, cpus: float, runtime: str | None) -> dict[str,
 
 class ContainerWorker:
     """A running container whose runner answers frames. See ``session.Worker``."""
+
+    sets_clock = False
 
     def __init__(self, client: docker.DockerClient, limits: Limits) -> None:
         self._api = client.api

@@ -37,7 +37,9 @@ __all__ = ["build_image", "find_image", "image_tag"]
 REGISTRY_BASE = "python:3.13-slim"
 _ROOM = Path(__file__).parent.parent
 _COPIED = (
+    "bindings.py",
     "cell.py",
+    "display.py",
     "frames.py",
     "docker/child.py",
     "docker/interpreter.py",

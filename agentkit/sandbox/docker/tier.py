@@ -16,18 +16,21 @@ import anyio
 import anyio.to_thread
 
 from agentkit.errors import SandboxError
+from agentkit.sandbox.check import python_version
 from agentkit.sandbox.docker.container import ContainerWorker, reap
 from agentkit.sandbox.docker.engine import connect
 from agentkit.sandbox.docker.image import find_image
 from agentkit.sandbox.interface import Limits, Tier
-from agentkit.sandbox.session import WorkerSession
+from agentkit.sandbox.session import open_session
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
 
     import docker
 
-    from agentkit.sandbox.interface import SandboxSession
+    from agentkit.sandbox.interface import Egress, ImportAllowlist, SandboxSession
+    from agentkit.sandbox.session import StartWorker
 
 __all__ = ["DockerSandbox"]
 
@@ -53,31 +56,40 @@ class DockerSandbox:
 
     async def check(self) -> str:
         """Run a line through a container; return versions and walls. See ``Sandbox.check``."""
-        async with self.session() as session:
-            execution = await session.run("import sys; sys.version.split()[0]")
-        if not execution.ok or not isinstance(execution.value, str):
-            raise SandboxError(
-                f"the docker sandbox did not answer: {execution.exit_reason}: {execution.error}",
-                cure="build the image again: python -m agentkit.sandbox.docker",
-            )
+        version = await python_version(
+            self, "build the image again: python -m agentkit.sandbox.docker"
+        )
         engine = await anyio.to_thread.run_sync(self._engine_version)
         return (
-            f"CPython {execution.value} in Docker {engine}, runtime {self._runtime or 'default'}, "
+            f"CPython {version} in Docker {engine}, runtime {self._runtime or 'default'}, "
             "no network, user 65534, own seccomp profile, read-only root"
         )
 
+    def session(
+        self,
+        limits: Limits = Limits(),
+        *,
+        fresh: bool = False,
+        imports: ImportAllowlist | None = None,
+        egress: Egress | None = None,
+    ) -> AbstractAsyncContextManager[SandboxSession]:
+        """Open a session in a container of its own; see ``Sandbox.session``."""
+        return open_session(self, limits, fresh=fresh, imports=imports, egress=egress)
+
     @asynccontextmanager
-    async def session(self, limits: Limits = Limits()) -> AsyncIterator[SandboxSession]:
-        """Open a session in a container of its own. Raises ``SandboxError``."""
+    async def workers(
+        self, limits: Limits, egress: Egress | None = None
+    ) -> AsyncIterator[StartWorker]:
+        """Connect to the engine; give the function that starts a container. Raises
+        ``SandboxError``.
+        """
+        if egress is not None:
+            raise SandboxError("the docker tier has no egress yet", cure="leave egress out")
         client, image_id = await anyio.to_thread.run_sync(self._ready_engine)
-        start = partial(_start_worker, client, limits, image_id, self._cpus, self._runtime)
-        session = WorkerSession(start, limits)
         try:
-            await session.open()
-            yield session
+            yield partial(_start_worker, client, limits, image_id, self._cpus, self._runtime)
         finally:
             with anyio.CancelScope(shield=True):
-                await session.close()
                 await anyio.to_thread.run_sync(client.close)
 
     def _ready_engine(self) -> tuple[docker.DockerClient, str]:
