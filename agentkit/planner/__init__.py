@@ -3,7 +3,7 @@
 from agentkit.planner.answer import Answer, TurnResult
 from agentkit.planner.approval import Approval, ApprovalRequest, Approver, NobodyPresent
 from agentkit.planner.budget import TurnLimits
-from agentkit.planner.checks import ToolPolicy
+from agentkit.planner.commitment import Commitment, Committed
 from agentkit.planner.decision import Decision, Evidence, Outcome, Ruling
 from agentkit.planner.events import (
     ApprovalGiven,
@@ -17,6 +17,7 @@ from agentkit.planner.events import (
 )
 from agentkit.planner.gate import Gate
 from agentkit.planner.output import Citation, Finding, OutputChannel
+from agentkit.planner.rules import ToolPolicy
 from agentkit.planner.turn import Planner
 
 __all__ = [
@@ -28,6 +29,8 @@ __all__ = [
     "CallFinished",
     "CallRuled",
     "Citation",
+    "Commitment",
+    "Committed",
     "ContentJudged",
     "Decision",
     "Evidence",

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from agentkit.guards import GuardPipeline
     from agentkit.messages import Message
     from agentkit.planner.approval import Approver
+    from agentkit.planner.commitment import Commitment
+    from agentkit.planner.decision import Ruling
     from agentkit.planner.events import Observer
     from agentkit.planner.gate import Gate
     from agentkit.planner.record import Recorder
@@ -43,11 +45,12 @@ _log = structlog.get_logger(__name__)
 @dataclass(frozen=True, slots=True)
 class Settled:
     """The results of one reply's calls, in the calls' order. ``suspect``: a guard found signs of
-    injection in one of them.
+    injection in one of them. ``admitted``: every call of the turn that might run so far.
     """
 
     results: tuple[ToolResultPart, ...]
     suspect: bool
+    admitted: tuple[ToolCallPart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +65,30 @@ class CallRoom:
     observe: Observer
 
     async def settle(
-        self, calls: Sequence[ToolCallPart], conversation: Sequence[Message], *, suspect: bool
+        self,
+        calls: Sequence[ToolCallPart],
+        conversation: Sequence[Message],
+        *,
+        commitment: Commitment,
+        admitted: tuple[ToolCallPart, ...],
+        suspect: bool,
     ) -> Settled:
-        """Rule over the calls and run those that may run.
+        """Rule over the calls and run those that may run, after those ``admitted`` before them.
 
         Raises ``AuditError`` and ``SandboxError``: without a log or a wall nothing goes on.
         """
         results: dict[str, ToolResultPart] = {}
         permitted: list[ToolCallPart] = []
         for call in calls:
-            refusal = await self._permit(call, conversation, suspect=suspect)
+            with self.recorder.timings.room("gate"):
+                ruling = await self.gate.rule(
+                    call,
+                    conversation,
+                    commitment=commitment,
+                    admitted=(*admitted, *permitted),
+                    suspect=suspect,
+                )
+            refusal = await self._permit(call, ruling)
             if refusal is None:
                 permitted.append(call)
             else:
@@ -95,14 +112,14 @@ class CallRoom:
                 group.start_soon(carry_out, call)
         if failures:
             raise failures[0]
-        return Settled(tuple(results[call.call_id] for call in calls), suspect or bool(suspects))
+        return Settled(
+            tuple(results[call.call_id] for call in calls),
+            suspect or bool(suspects),
+            (*admitted, *permitted),
+        )
 
-    async def _permit(
-        self, call: ToolCallPart, conversation: Sequence[Message], *, suspect: bool
-    ) -> Decision | None:
+    async def _permit(self, call: ToolCallPart, ruling: Ruling) -> Decision | None:
         """Return None where the call may run, else the decision that forbids it."""
-        with self.recorder.timings.room("gate"):
-            ruling = await self.gate.rule(call, conversation, suspect=suspect)
         await self.recorder.ruled(call, ruling)
         self.observe(CallRuled(call, ruling))
         if ruling.final.outcome is Outcome.ALLOW:

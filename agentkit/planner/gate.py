@@ -12,6 +12,8 @@ What is not covered: what a permitted tool does inside its function, and values 
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -20,17 +22,24 @@ from agentkit.guards import Action, Boundary, GuardContext
 from agentkit.labels import Integrity, Label, Source, SourceKind
 from agentkit.messages import ToolResultPart
 from agentkit.planner.checks import (
-    Proposal,
-    ToolPolicy,
     check_approval,
     check_constraints,
-    check_provenance,
     check_schema,
 )
-from agentkit.planner.decision import Decision, Outcome, Ruling
+from agentkit.planner.commitment import Commitment
+from agentkit.planner.decision import Decision, Evidence, Outcome, Ruling
+from agentkit.planner.digest import policy_digest
 from agentkit.planner.policy import Setting, check_policy
 from agentkit.planner.provenance import ConversationIndex, Tracer, leaves
 from agentkit.planner.provenance.results import USER, label_result
+from agentkit.planner.rules import (
+    Proposal,
+    ToolPolicy,
+    check_commitment,
+    check_content,
+    check_provenance,
+)
+from agentkit.planner.rules.proposal import schema_names
 from agentkit.planner.spending import Kind, Limit, Per, Spending
 
 if TYPE_CHECKING:
@@ -68,17 +77,41 @@ class Gate:
     ) -> None:
         self._tools = {tool.name: tool for tool in tools}
         self._policies = {name: policies.get(name, ToolPolicy()) for name in self._tools}
+        self._names = {tool.name: schema_names(tool.parameters) for tool in tools}
         self._guards = guards
         self._code_guards = code_guards
         self._own_policies = own_policies
         self._setting = setting
         self.spending = _per_minute(self._policies) if spending is None else spending
         self._index = ConversationIndex()
+        self._digest = policy_digest(tools, self._policies)
+        if own_policies is not None:
+            both = f"{self._digest}{own_policies.digest}"
+            self._digest = hashlib.sha256(both.encode()).hexdigest()
+
+    @property
+    def digest(self) -> str:
+        """The policy digest: sha256 (hex) over what is declared of every tool and the operator's
+        word on it, as canonical JSON (RFC 8785), and over the operator's own policies where there
+        are any. It changes with each of them.
+        """
+        return self._digest
 
     async def rule(
-        self, call: ToolCallPart, conversation: Sequence[Message], *, suspect: bool = False
+        self,
+        call: ToolCallPart,
+        conversation: Sequence[Message],
+        *,
+        commitment: Commitment = Commitment(),
+        admitted: Sequence[ToolCallPart] = (),
+        suspect: bool = False,
     ) -> Ruling:
-        """Rule over one call. Never raises for what a model proposed; stops at the first deny."""
+        """Rule over one call. Never raises for what a model proposed; stops at the first deny.
+
+        ``commitment``: what the user's request implies; nothing, unless it is given. ``admitted``:
+        the calls of this turn that may already run, in order. ``suspect``: a guard found signs of
+        injection; whoever is asked is told.
+        """
         tool = self._tools.get(call.name)
         if tool is None:
             allowed = ", ".join(sorted(self._tools)) or "none"
@@ -95,7 +128,18 @@ class Gate:
         trail = [Decision(Outcome.ALLOW, "allowlist", "the tool is allowed")]
         try:
             tracer = Tracer(conversation, self._index)
-            proposal = Proposal(call, tool, self._policies[call.name], tracer, suspect)
+            proposal = Proposal(
+                call,
+                tool,
+                self._policies[call.name],
+                conversation,
+                tracer,
+                tracer.trace(call, named=self._names[call.name]),
+                self._tools,
+                commitment,
+                admitted,
+                suspect,
+            )
             await self._extend(trail, proposal)
         except Exception as error:  # noqa: BLE001 - what cannot be decided is denied
             _log.exception("gate_fault", tool=call.name, call_id=call.call_id)
@@ -136,8 +180,15 @@ class Gate:
         """Append decisions until one denies; the rate limit is last, so that it counts only calls
         that nothing else denies.
         """
-        for check in (check_schema, check_constraints, check_provenance, check_approval):
-            trail.append(check(proposal))
+        for check in (
+            check_schema,
+            check_constraints,
+            check_provenance,
+            check_content,
+            check_commitment,
+            check_approval,
+        ):
+            trail.append(_with_suspicion(check(proposal), proposal))
             if trail[-1].outcome is Outcome.DENY:
                 return
         if self._own_policies is not None:
@@ -179,6 +230,14 @@ def _per_minute(policies: Mapping[str, ToolPolicy]) -> Spending:
             if policy.calls_per_minute is not None
         )
     )
+
+
+def _with_suspicion(decision: Decision, proposal: Proposal) -> Decision:
+    """Tell whoever is asked that a guard found signs of injection; it decides nothing."""
+    if decision.outcome is not Outcome.ASK or not proposal.suspect:
+        return decision
+    warning = Evidence("$", "", "a guard found signs of injection in what this turn read")
+    return replace(decision, evidence=(*decision.evidence, warning))
 
 
 def _from_judgement(rule: str, judgement: Judgement) -> Decision:

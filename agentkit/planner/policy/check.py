@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from agentkit.planner.policy.facts import ArgumentFacts, CallFacts, Setting
 
 if TYPE_CHECKING:
-    from agentkit.planner.checks import Proposal
+    from agentkit.planner.rules import Proposal
     from agentkit.planner.decision import Decision
     from agentkit.planner.policy.policies import Policies
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from agentkit.planner.provenance.addresses import find_accounts, find_emails, find_urls
 from agentkit.planner.provenance.dates import find_dates, find_times
+from agentkit.planner.provenance.fold import fold
 from agentkit.planner.provenance.numbers import find_numbers, plain_number
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from agentkit.messages import JsonValue
 
-__all__ = ["SCANNERS", "Kind", "Reading", "destinations", "read_value"]
+__all__ = ["SCANNERS", "Kind", "Reading", "destinations", "principal", "read_value", "same_value"]
 
 
 class Kind(StrEnum):
@@ -44,8 +44,6 @@ SCANNERS: Mapping[Kind, Callable[[str], Iterator[tuple[str, int, int]]]] = Mappi
 )
 """What finds each kind in a text: ``(spelling, start, end)`` of each."""
 
-_DESTINATIONS = (Kind.URL, Kind.EMAIL, Kind.ACCOUNT)
-_PADDED = re.compile(r"0\d")
 _BETWEEN = frozenset({"", "t", "at", "kl", "kl."})
 # No spelling of a typed value is longer: what is, is read as words alone.
 _LONGEST = 2048
@@ -70,8 +68,6 @@ def read_value(value: JsonValue) -> tuple[Reading, ...]:
     readings = []
     for kind, scan in SCANNERS.items():
         spellings = [spelling for spelling, start, end in scan(text) if end - start == len(text)]
-        if kind is Kind.NUMBER and _PADDED.match(text):
-            continue  # 007 is a name, not the number 7
         if kind is Kind.NUMBER and spellings:
             # With a unit only the spelling with the unit will do: 5 kg is not 5 m.
             spellings = [max(spellings, key=lambda spelling: " " in spelling)]
@@ -79,14 +75,48 @@ def read_value(value: JsonValue) -> tuple[Reading, ...]:
     return tuple(readings) or _moment(text)
 
 
-def destinations(text: str) -> Iterator[tuple[Kind, str, int, int]]:
-    """Yield ``(kind, spelling, start, end)`` of everything in a text that can be sent to."""
-    for kind in _DESTINATIONS:
-        last = -1
-        for spelling, start, end in SCANNERS[kind](text):
-            if start != last:  # one URL without a scheme has two spellings
-                yield kind, spelling, start, end
-            last = start
+def same_value(first: JsonValue, second: JsonValue) -> bool:
+    """Whether two scalars are one value in two spellings; lists and objects only if equal."""
+    if isinstance(first, bool) or isinstance(second, bool) or first is None or second is None:
+        return first is second
+    if isinstance(first, dict | list) or isinstance(second, dict | list):
+        return first == second
+    one, other = read_value(first), read_value(second)
+    if one or other:
+        return bool(set(one) & set(other))
+    return fold(str(first)) == fold(str(second))
+
+
+def principal(name: str) -> str:
+    """Return the one spelling of somebody's name: the address in ``Kari <kari@example.no>``."""
+    addresses = {spelling for spelling, _, _ in find_emails(name)}
+    return addresses.pop() if len(addresses) == 1 else fold(name)
+
+
+def destinations(text: str) -> Iterator[tuple[Kind, tuple[str, ...], int, int]]:
+    """Yield ``(kind, spellings, start, end)`` of everything in a text that can be sent to.
+
+    Dates and amounts with a unit are no account numbers, whatever stands beside them.
+    """
+    for kind in (Kind.URL, Kind.EMAIL):
+        yield from _together(kind, text)
+    masked = list(text)
+    for scan in (find_dates, find_times):
+        for _, start, end in scan(text):
+            masked[start:end] = "|" * (end - start)
+    for spelling, start, end in find_numbers(text):
+        if " " in spelling:
+            masked[start:end] = "|" * (end - start)
+    yield from _together(Kind.ACCOUNT, "".join(masked))
+
+
+def _together(kind: Kind, text: str) -> Iterator[tuple[Kind, tuple[str, ...], int, int]]:
+    """Yield each place once, with all of its spellings."""
+    places: dict[tuple[int, int], list[str]] = {}
+    for spelling, start, end in SCANNERS[kind](text):
+        places.setdefault((start, end), []).append(spelling)
+    for (start, end), spellings in places.items():
+        yield kind, tuple(spellings), start, end
 
 
 def _moment(text: str) -> tuple[Reading, ...]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from agentkit.labels import Integrity, Label, Source, SourceKind, join_all
 from agentkit.messages import LabelledField
 from agentkit.planner.provenance.computation import computed_from
-from agentkit.planner.provenance.fold import fold
+from agentkit.planner.provenance.readings import principal
 from agentkit.planner.provenance.scalars import json_scalars, matches, shown_path
 from agentkit.tools.results import ReadersIn, ResultFields, path_steps
 
@@ -95,7 +95,7 @@ def _readers(tool: Tool, scalars: Sequence[Scalar]) -> list[frozenset[str] | Non
     named: dict[Steps, set[str]] = {}
     for scalar in scalars:
         if matches(scalar.steps, path) and isinstance(scalar.value, str):
-            named.setdefault(scalar.steps[:depth], {USER}).add(fold(scalar.value))
+            named.setdefault(scalar.steps[:depth], {USER}).add(principal(scalar.value))
     records = {steps: frozenset(readers) for steps, readers in named.items()}
     return [records.get(scalar.steps[:depth], frozenset({USER})) for scalar in scalars]
 
