@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from agentkit.planner.policy.facts import ArgumentFacts, CallFacts, Setting
 
 if TYPE_CHECKING:
-    from agentkit.planner.rules import Proposal
     from agentkit.planner.decision import Decision
     from agentkit.planner.policy.policies import Policies
+    from agentkit.planner.rules import Proposal
 
 __all__ = ["check_policy", "facts_of"]
 
