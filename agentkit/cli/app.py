@@ -20,6 +20,7 @@ from agentkit.cli.init import init
 from agentkit.cli.licence import licence
 from agentkit.cli.logs import LogLevel, configure_logs
 from agentkit.cli.policy_cases import try_cases
+from agentkit.cli.policy_explain import explain
 from agentkit.cli.policy_show import show as show_policies
 from agentkit.cli.run import run
 from agentkit.cli.runs import cancel, list_runs, resume, show_run
@@ -85,9 +86,10 @@ _policy.command("test", epilog="Example: agentkit policy test cases.yaml")(try_c
 _sandbox.command("run", epilog="Example: agentkit sandbox run code.py --files data.csv --out made")(
     run_in_sandbox
 )
+_policy.command(epilog="Example: agentkit policy explain 3f2a 1.1.1")(explain)
 _audit.command(epilog="Example: agentkit audit verify agent.yaml --checkpoint note.txt")(verify)
 _audit.command(epilog="Example: agentkit audit tail agent.yaml -n 50")(tail)
-_audit.command(epilog="Example: agentkit audit show agent.yaml --call 1.1.1")(show)
+_audit.command(epilog="Example: agentkit audit show agent.yaml 3f2a 1.1.1")(show)
 
 
 def main() -> None:

@@ -10,6 +10,8 @@ from agentkit.audit import Entry, read_events
 from agentkit.audit import show as show_log
 from agentkit.cli.audit_place import find_log
 from agentkit.cli.audit_words import said
+from agentkit.cli.call_chain import find_chain
+from agentkit.cli.chain_view import show_chain
 from agentkit.cli.options import AsJson, LogOrSpec
 from agentkit.cli.screen import Screen
 from agentkit.errors import AuditError
@@ -22,6 +24,13 @@ _SHOWN_LINES = 40
 
 def show(
     path: LogOrSpec,
+    whole_run: Annotated[
+        str, typer.Argument(metavar="[RUN]", help="A run, or how it begins.", show_default=False)
+    ] = "",
+    whole_call: Annotated[
+        str, typer.Argument(metavar="[CALL]", help="A call of it: its chain.", show_default=False)
+    ] = "",
+    *,
     call: Annotated[str, typer.Option("--call", metavar="ID", help="A call, such as 1.1.1.")] = "",
     run: Annotated[str, typer.Option("--run", metavar="ID", help="A run, or how it begins.")] = "",
     index: Annotated[
@@ -29,9 +38,18 @@ def show(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show one call's whole chain: decision, approval, intent, outcome, guards; or a run."""
+    """Show one call's whole chain, from the user's message to the answer; or single records."""
+    if whole_call:
+        chain = find_chain(find_log(path), whole_run, whole_call)
+        screen = Screen.here()
+        if as_json:
+            screen.emit(chain.to_json())
+        else:
+            show_chain(screen, chain)
+        return
+    run = run or whole_run
     if not call and not run and index is None:
-        raise typer.BadParameter("give --call, --run or --index")
+        raise typer.BadParameter("give a run and a call, or --call, --run or --index")
     screen = Screen.here()
     log = find_log(path)
     # A run's id may be shortened, so runs are matched here and not by the log.

@@ -90,7 +90,8 @@ class Gate:
     @property
     def digest(self) -> str:
         """The policy digest: sha256 (hex) over what is declared of every tool and the operator's
-        word on it, as canonical JSON (RFC 8785). It changes with either.
+        word on it, as canonical JSON (RFC 8785), and over the operator's own policies where there
+        are any. It changes with each of them.
         """
         return self._digest
 

@@ -120,7 +120,15 @@ class Recorder:
             EventKind.DECISION,
             call_id=call.call_id,
             body=body,
-            sensitive={"arguments": call.arguments, "reason": ruling.final.reason},
+            sensitive={
+                "arguments": call.arguments,
+                "reason": ruling.final.reason,
+                "cure": ruling.final.cure,
+                "evidence": [
+                    {"path": item.path, "value": item.value, "origin": item.origin}
+                    for item in ruling.final.evidence
+                ],
+            },
         )
 
     async def answered(self, request: ApprovalRequest, standing: Standing) -> Receipt:

@@ -55,6 +55,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Planner"]
 
+_COMMIT_WORDS = 4096
+"""No more tokens than these are in the commitment step's own instructions."""
+
 
 # Without log or journal nothing can be closed: the turn stays as a killed process leaves it.
 _RESUMABLE = frozenset({"answered", AuditError.__name__, "AuditDamaged", StateError.__name__})
@@ -256,16 +259,22 @@ class _Turn:
     async def _promise(self, conversation: tuple[Message, ...]) -> Promised:
         planner = self.planner
         wanted = self.budget.tokens_left(planner.settings.max_tokens)
+        # The step shows the tools a second time, inside its own instructions.
+        most = most_tokens(conversation, [tool.declaration for tool in planner.tools])
+        prompt = 2 * most + _COMMIT_WORDS
+        hold = await planner.gate.spending.reserve_tokens(prompt + 1, prompt + wanted)
         with self.recorder.timings.room("model"):
             commitment, reply = await request_commitment(
                 planner.model,
                 conversation,
                 planner.tools,
-                settings=replace(planner.settings, max_tokens=wanted),
+                settings=replace(planner.settings, max_tokens=hold.granted - prompt),
                 call_prefix=f"{self.recorder.turn}.commit",
             )
+        used = reply.usage.prompt_tokens + reply.usage.completion_tokens
+        await planner.gate.spending.settle(hold, used)
         await self.recorder.committed(commitment, reply)
-        return Promised(commitment, reply.usage.prompt_tokens + reply.usage.completion_tokens)
+        return Promised(commitment, used)
 
     async def _answer(self, conversation: tuple[Message, ...], reply: Reply) -> TurnResult:
         read = conversation[:-1]

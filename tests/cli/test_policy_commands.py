@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,7 +11,6 @@ from agentkit.errors import SpecError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from typer.testing import Result
 
@@ -178,3 +179,23 @@ def test_an_agent_without_policies_has_none_to_show(
         result = cli("policy", *command)
         assert result.exit_code == SpecError.exit_code
         assert "no policies" in result.stderr
+
+
+def test_the_files_on_the_page_work_as_it_says(cli: Callable[..., Result], tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "policies.md").read_text(encoding="utf-8")
+    spec, cases = re.findall(r"^```yaml\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    (own,) = re.findall(r"^```cedar\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    (tmp_path / "agent.yaml").write_text(spec)
+    (tmp_path / "own.cedar").write_text(own)
+    (tmp_path / "cases.yaml").write_text(cases)
+    (tmp_path / "bank_tools.py").write_text(
+        "from agentkit.tools import tool\n\n\n"
+        "@tool(effect='external')\n"
+        "def pay_bill(iban: str, amount: float, currency: str) -> str:\n"
+        '    """Pay a bill."""\n'
+        "    return 'paid'\n"
+    )
+    result = cli("policy", "test", tmp_path / "cases.yaml")
+    assert result.exit_code == 0, result.output
+    assert "4 tried, 0 came out otherwise" in result.stdout
+    assert cli("validate", tmp_path / "agent.yaml").exit_code == 0

@@ -55,16 +55,23 @@ class PolicySource:
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """The loaded policies. ``text``: all of them as Cedar; ``digest``: sha256 over text, schema,
-    groups and timezone, hex.
+    """The loaded policies.
+
+    ``text``: all of them as Cedar; ``written``: each by its id; ``digest``: sha256 over text,
+    schema, groups and timezone, hex.
     """
 
     text: str
     schema: str
     digest: str
-    ids: tuple[str, ...]
+    written: tuple[tuple[str, str], ...]
     zone: tzinfo
     _engine: Engine = field(repr=False)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The policies' ids, each once, in order."""
+        return tuple(dict.fromkeys(name for name, _ in self.written))
 
     def decide(self, facts: CallFacts) -> Decision:
         """Return the policies' word over one call; what cannot be decided is denied."""
@@ -94,7 +101,7 @@ def load_policies(source: PolicySource, tools: Sequence[Tool]) -> Policies:
         text,
         schema,
         hashlib.sha256(everything.encode()).hexdigest(),
-        tuple(dict.fromkeys(policy.policy_id for policy in parsed)),
+        tuple((policy.policy_id, policy.text) for policy in parsed),
         ZoneInfo(source.timezone),
         engine,
     )
