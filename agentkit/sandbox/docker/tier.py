@@ -16,9 +16,10 @@ import anyio
 import anyio.to_thread
 
 from agentkit.errors import SandboxError
-from agentkit.sandbox.docker.container import ContainerWorker, reap
-from agentkit.sandbox.docker.engine import connect
+from agentkit.sandbox.docker.container import ContainerWorker
+from agentkit.sandbox.docker.engine import connect, require_runtime
 from agentkit.sandbox.docker.image import find_image
+from agentkit.sandbox.docker.reaping import reap
 from agentkit.sandbox.interface import Limits, Tier
 from agentkit.sandbox.session import WorkerSession
 
@@ -83,6 +84,7 @@ class DockerSandbox:
     def _ready_engine(self) -> tuple[docker.DockerClient, str]:
         client = connect(self._url)
         try:
+            require_runtime(client, self._runtime)
             image_id = find_image(client)
             reap(client)
         except BaseException:
