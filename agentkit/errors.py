@@ -12,6 +12,7 @@ which is one number per class of failure:
     │   └── BackendError              5   a remote backend failed or answered nonsense
     ├── GuardError                    6   a guard is misconfigured (a *blocking* guard is a verdict)
     ├── SandboxError                  7   a sandbox tier is absent or broke
+    │   └── SandboxBusy               7   the pool's queue is full, or the wait for it was too long
     ├── AuditError                    8   the audit log cannot be written or read
     │   └── AuditDamaged              8   the log's content contradicts itself
     ├── ToolError                     9   a tool is declared wrongly or failed
@@ -27,6 +28,7 @@ __all__ = [
     "BackendError",
     "GuardError",
     "ModelError",
+    "SandboxBusy",
     "SandboxError",
     "SpecError",
     "StartupRefused",
@@ -113,6 +115,17 @@ class SandboxError(AgentkitError):
     """A sandbox tier is absent, or its machinery (not the guest's code) broke."""
 
     exit_code = 7
+
+
+class SandboxBusy(SandboxError):
+    """All interpreters of a pool are leased and the caller would have to wait too long.
+
+    ``reason``: ``queue`` (too many wait already) or ``wait`` (this one waited its limit out).
+    """
+
+    def __init__(self, message: str, *, reason: str, cure: str) -> None:
+        self.reason = reason
+        super().__init__(message, cure=cure)
 
 
 class AuditError(AgentkitError):

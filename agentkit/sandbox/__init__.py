@@ -11,9 +11,15 @@ from typing import TYPE_CHECKING, Any
 from agentkit.errors import SandboxError
 from agentkit.sandbox.interface import (
     Artifact,
+    ArtifactKind,
+    Egress,
+    EgressHost,
     Execution,
     ExitReason,
+    HostFunction,
+    ImportAllowlist,
     Limits,
+    OutputObserver,
     ResourceUsage,
     Sandbox,
     SandboxSession,
@@ -28,10 +34,16 @@ _CLASSES = {Tier.WASM: "WasmSandbox", Tier.DOCKER: "DockerSandbox"}
 
 __all__ = [
     "Artifact",
+    "ArtifactKind",
     "DockerSandbox",
+    "Egress",
+    "EgressHost",
     "Execution",
     "ExitReason",
+    "HostFunction",
+    "ImportAllowlist",
     "Limits",
+    "OutputObserver",
     "ResourceUsage",
     "Sandbox",
     "SandboxSession",
