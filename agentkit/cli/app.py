@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from agentkit import __version__
+from agentkit.cli import sandbox_packages
 from agentkit.cli.audit_show import show
 from agentkit.cli.audit_tail import tail
 from agentkit.cli.audit_verify import verify
@@ -57,6 +58,18 @@ app.add_typer(_audit, name="audit", rich_help_panel=_PROVE)
 _evaluate.command(epilog="Example: agentkit evaluate tools --cases 100")(tools)
 _sandbox.command(epilog="Example: agentkit sandbox build")(build)
 _sandbox.command(epilog="Example: agentkit sandbox check wasm")(check)
+
+_packages = typer.Typer(no_args_is_help=True, help="The packages that code in Docker may use.")
+_sandbox.add_typer(_packages, name="packages")
+_packages.command(name="list", epilog="Example: agentkit sandbox packages list")(
+    sandbox_packages.show
+)
+_packages.command(epilog="Example: agentkit sandbox packages allow polars --lock my.json")(
+    sandbox_packages.allow
+)
+_packages.command(epilog="Example: agentkit sandbox packages build numpy pandas")(
+    sandbox_packages.build
+)
 _audit.command(epilog="Example: agentkit audit verify agent.yaml --checkpoint note.txt")(verify)
 _audit.command(epilog="Example: agentkit audit tail agent.yaml -n 50")(tail)
 _audit.command(epilog="Example: agentkit audit show agent.yaml --call 1.1.1")(show)

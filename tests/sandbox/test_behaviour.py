@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from agentkit.errors import SandboxError
-from agentkit.sandbox import Artifact, Execution, ExitReason, Limits, Sandbox
+from agentkit.sandbox import Artifact, ArtifactKind, Execution, ExitReason, Limits, Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,7 +100,7 @@ def test_files_go_in_and_come_out(sandbox: Sandbox, run_cells: RunCells) -> None
     assert execution.value == 4
     assert execution.artifacts == (
         Artifact("raw.bin", bytes(range(256)), "application/octet-stream"),
-        Artifact("upper.csv", b"A,B\n", "text/csv"),
+        Artifact("upper.csv", b"A,B\n", "text/csv", ArtifactKind.TABLE),
     )
 
 

@@ -46,7 +46,7 @@ def test_a_missing_image_names_its_cure(docker_image: str, monkeypatch: pytest.M
     monkeypatch.setattr(image, "image_tag", lambda: "agentkit-sandbox:never-built")
     with pytest.raises(SandboxError, match="not built") as caught:
         anyio.run(open_sandbox(Tier.DOCKER).check)
-    assert "python -m agentkit.sandbox.docker" in caught.value.cure
+    assert "agentkit sandbox build" in caught.value.cure
 
 
 @pytest.mark.docker

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentkit.sandbox import ExitReason, Limits
+from agentkit.sandbox.artifacts import safe_name
 from agentkit.sandbox.frames import FrameError, FrameReader, encode_frame
-from agentkit.sandbox.record import RunRecord, safe_name
+from agentkit.sandbox.record import RunRecord
 
 TEXT = st.text(st.characters(codec=None, exclude_categories=()))
 JSON = st.recursive(

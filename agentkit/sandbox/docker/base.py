@@ -1,4 +1,4 @@
-"""The image that the tier's own is built on: named, from your Dockerfile, a registry or debootstrap.
+"""The image below the tier's own: named, from your Dockerfile, a registry or debootstrap.
 
 What is covered: a registry's image is recorded by its digest; debootstrap verifies the
 distribution's signature. What is not covered: the contents of a base or Dockerfile of your own.
@@ -109,8 +109,8 @@ def _debootstrap_base(client: docker.DockerClient, stage: Callable[[str], None])
     if debootstrap is None or os.geteuid() != 0:
         raise SandboxError(
             "no registry answers, and debootstrap needs to be installed and run as root",
-            cure="apt-get install debootstrap and build as root: sudo python -m "
-            "agentkit.sandbox.docker; or name a base image that the engine has",
+            cure="apt-get install debootstrap and build as root: sudo agentkit "
+            "sandbox build; or name a base image that the engine has",
         )
     mirror = _mirror(suite)
     with tempfile.TemporaryDirectory(prefix="agentkit-image-") as name:
@@ -125,7 +125,16 @@ def _debootstrap_base(client: docker.DockerClient, stage: Callable[[str], None])
         stage("import the base")
         packed = Path(name) / "root.tar"
         _command(
-            ["tar", "--numeric-owner", "--one-file-system", "-C", str(root), "-cf", str(packed), "."],
+            [
+                "tar",
+                "--numeric-owner",
+                "--one-file-system",
+                "-C",
+                str(root),
+                "-cf",
+                str(packed),
+                ".",
+            ],
             "packing the base failed",
         )
         client.api.import_image_from_file(str(packed), repository=_BASE, tag=suite)

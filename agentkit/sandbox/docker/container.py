@@ -11,6 +11,7 @@ from __future__ import annotations
 import ssl
 import struct
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from agentkit.errors import SandboxError
 from agentkit.sandbox.docker.reaping import ENGINE_ERRORS, own_labels, remove_container
 from agentkit.sandbox.docker.walls import USER, host_options
 from agentkit.sandbox.frames import FrameError, FrameReader, encode_frame
-from agentkit.sandbox.record import frame_bytes
+from agentkit.sandbox.request import frame_bytes
 
 if TYPE_CHECKING:
     import socket
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from agentkit.sandbox.interface import Limits
 
-__all__ = ["ContainerWorker"]
+__all__ = ["ContainerBuild", "ContainerWorker"]
 
 _START_TIMEOUT_S = 30.0
 _STREAM_HEADER = struct.Struct(">BxxxI")
@@ -38,8 +39,19 @@ _STDERR = 2
 _STDERR_BYTES = 4096
 
 
+@dataclass(frozen=True, slots=True)
+class ContainerBuild:
+    """How a container is made, beside its limits. ``cpus``: in processors. ``preload``: modules."""
+
+    cpus: float = 1.0
+    runtime: str | None = None
+    preload: tuple[str, ...] = ()
+
+
 class ContainerWorker:
     """A running container whose runner answers frames. See ``session.Worker``."""
+
+    sets_clock = False
 
     def __init__(self, client: docker.DockerClient, limits: Limits) -> None:
         self._api = client.api
@@ -58,31 +70,33 @@ class ContainerWorker:
         """Whether the container is known to be gone."""
         return self._ended
 
-    async def start(self, image_id: str, cpus: float, runtime: str | None) -> None:
+    async def start(self, image_id: str, build: ContainerBuild) -> None:
         """Create the container, attach to it and start it. Raises ``SandboxError``."""
-        launch = partial(self._launch, image_id, cpus, runtime)
+        launch = partial(self._launch, image_id, build)
         try:
             # Not abandoned when cancelled: the container's id must be known to remove it.
             await anyio.to_thread.run_sync(launch)
         except ENGINE_ERRORS as error:
             raise SandboxError(
                 f"the engine did not start the container: {error}",
-                cure="see the engine's log; 'python -m agentkit.sandbox.docker' builds the image",
+                cure="see the engine's log; 'agentkit sandbox build' builds the image",
             ) from error
         told: dict[str, Any] = {}
         with anyio.move_on_after(_START_TIMEOUT_S), suppress(EOFError, FrameError):
-            await self.send({"op": "hello", "memory_bytes": self._limits.memory_mib << 20})
+            await self.send(_hello(self._limits, build))
             told = await self.receive()
         if told.get("type") != "ready":
             reason = self._complaint.decode("utf-8", "replace").strip()[-500:]
             raise SandboxError(
                 f"the container's runner did not come up: {reason or 'it said nothing'}",
-                cure="build the image again: python -m agentkit.sandbox.docker",
+                cure="build the image again: agentkit sandbox build",
             )
 
-    def _launch(self, image_id: str, cpus: float, runtime: str | None) -> None:
+    def _launch(self, image_id: str, build: ContainerBuild) -> None:
         api = self._api
-        host_config = api.create_host_config(**host_options(self._limits, cpus, runtime))
+        host_config = api.create_host_config(
+            **host_options(self._limits, build.cpus, build.runtime, preload=bool(build.preload))
+        )
         created = api.create_container(
             image_id,
             user=USER,
@@ -161,3 +175,15 @@ class ContainerWorker:
         container_id, self.container_id = self.container_id, None
         if container_id is not None:
             await anyio.to_thread.run_sync(remove_container, self._api, container_id)
+
+
+def _hello(limits: Limits, build: ContainerBuild) -> dict[str, Any]:
+    """Return the frame that a runner waits for before its first run."""
+    wrong = [name for name in build.preload if not all(p.isidentifier() for p in name.split("."))]
+    if wrong:
+        raise SandboxError(f"{wrong[0]!r} is no module to preload", cure="name modules: numpy")
+    return {
+        "op": "hello",
+        "memory_bytes": limits.memory_mib << 20,
+        "preload": list(build.preload),
+    }

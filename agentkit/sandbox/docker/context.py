@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import tarfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 __all__ = ["write_context"]
 

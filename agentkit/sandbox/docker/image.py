@@ -75,7 +75,8 @@ def find_image(
     """
     if image is not None and not image.startswith("sha256:") and "@sha256:" not in image:
         raise SandboxError(
-            f"{image!r} is no pinned image", cure="name it by its digest: sha256:... or NAME@sha256:"
+            f"{image!r} is no pinned image",
+            cure="name it by its digest: sha256:... or NAME@sha256:",
         )
     wanted = image or image_tag(packages)
     try:

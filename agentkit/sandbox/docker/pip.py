@@ -26,7 +26,7 @@ __all__ = ["Found", "Target", "download", "resolve", "unpack"]
 _TIMEOUT_S = 600
 _GLIBC_MINORS = (17, 24, 27, 28, 31, 34, 35, 36)
 """The glibc 2.x of manylinux wheels; Debian 12, the oldest base, has 2.36."""
-_UNREACHABLE = ("Failed to establish", "NewConnectionError", "Temporary failure", "timed out",
+_UNREACHABLE = ("Failed to establish", "NewConnectionError", "Could not fetch URL", "timed out",
                 "Max retries", "Name or service not known", "ProxyError", "SSLError")  # fmt: skip
 _REQUIRED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -103,8 +103,8 @@ def _with_requirements(requirements: Iterable[str], options: list[str], failure:
 
 
 def _pip(command: list[str], options: list[str], failure: str) -> None:
-    line = [sys.executable, "-m", "pip", command[0], "--disable-pip-version-check", "--quiet",
-            "--no-input", *command[1:], *options]  # fmt: skip
+    line = [sys.executable, "-m", "pip", command[0], "--disable-pip-version-check",
+            "--no-input", "--progress-bar=off", *command[1:], *options]  # fmt: skip
     try:
         done = subprocess.run(  # noqa: S603  names and versions were checked, the rest is ours
             line, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
@@ -112,7 +112,7 @@ def _pip(command: list[str], options: list[str], failure: str) -> None:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise SandboxError(f"{failure}: {error}", cure="try again with a nearer index") from error
     if done.returncode != 0:
-        raise _failed(failure, done.stderr)
+        raise _failed(failure, done.stdout + done.stderr)
 
 
 def _failed(failure: str, told: str) -> SandboxError:

@@ -15,11 +15,12 @@ import signal
 import sys
 import time
 from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
 from agentkit.sandbox.docker.child import Child, Output
 from agentkit.sandbox.docker.interpreter import WORK_DIRECTORY, set_dumpable
-from agentkit.sandbox.docker.processes import living, oom_kills, state
+from agentkit.sandbox.docker.processes import data_bytes, living, oom_kills, state
 from agentkit.sandbox.docker.workspace import changed_files, file_states, wipe, write_files
 from agentkit.sandbox.frames import FrameReader, encode_frame
 
@@ -132,7 +133,9 @@ def main() -> None:
     while data := os.read(requests, 1 << 16):
         for asked in reader.feed(data):
             if runner is None:
-                runner = _Runner(requests, replies, asked["memory_bytes"])
+                for name in asked["preload"]:
+                    import_module(name)
+                runner = _Runner(requests, replies, asked["memory_bytes"] + data_bytes())
                 runner.send({"type": "ready", "python": sys.version.split()[0]})
             elif asked["op"] == "reset":
                 runner.reset()

@@ -16,19 +16,24 @@ import anyio
 import anyio.to_thread
 
 from agentkit.errors import SandboxError
-from agentkit.sandbox.docker.container import ContainerWorker
+from agentkit.sandbox.check import python_version
+from agentkit.sandbox.docker.container import ContainerBuild, ContainerWorker
 from agentkit.sandbox.docker.engine import connect, require_runtime
 from agentkit.sandbox.docker.image import find_image
+from agentkit.sandbox.docker.packages import BUNDLED_LOCK, PackageLock
 from agentkit.sandbox.docker.reaping import reap
 from agentkit.sandbox.interface import Limits, Tier
-from agentkit.sandbox.session import WorkerSession
+from agentkit.sandbox.session import open_session
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterable
+    from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
 
     import docker
 
-    from agentkit.sandbox.interface import SandboxSession
+    from agentkit.sandbox.interface import Egress, ImportAllowlist, SandboxSession
+    from agentkit.sandbox.session import StartWorker
 
 __all__ = ["DockerSandbox"]
 
@@ -38,14 +43,26 @@ class DockerSandbox:
 
     ``url``: the engine, by default ``$DOCKER_HOST`` or the local socket. ``cpus``: processor time
     of a container, in processors. ``runtime``: the engine's runtime, such as ``runsc``.
+    ``packages``: those of the image, names on the allowlist ``lock``. ``preload``: modules that
+    every interpreter starts with, such as ``numpy``; they are imported once a container.
+    ``image``: the id (``sha256:...``) that the image must have, where you have pinned one.
     """
 
     def __init__(
-        self, *, url: str | None = None, cpus: float = 1.0, runtime: str | None = None
+        self,
+        *,
+        url: str | None = None,
+        cpus: float = 1.0,
+        runtime: str | None = None,
+        packages: Iterable[str] = (),
+        lock: Path = BUNDLED_LOCK,
+        preload: Iterable[str] = (),
+        image: str | None = None,
     ) -> None:
         self._url = url
-        self._cpus = cpus
-        self._runtime = runtime
+        self._packages = PackageLock.load(lock).select(packages)
+        self._image = image
+        self._build = ContainerBuild(cpus, runtime, tuple(preload))
 
     @property
     def tier(self) -> Tier:
@@ -54,38 +71,45 @@ class DockerSandbox:
 
     async def check(self) -> str:
         """Run a line through a container; return versions and walls. See ``Sandbox.check``."""
-        async with self.session() as session:
-            execution = await session.run("import sys; sys.version.split()[0]")
-        if not execution.ok or not isinstance(execution.value, str):
-            raise SandboxError(
-                f"the docker sandbox did not answer: {execution.exit_reason}: {execution.error}",
-                cure="build the image again: python -m agentkit.sandbox.docker",
-            )
+        version = await python_version(self, "build the image again: agentkit sandbox build")
         engine = await anyio.to_thread.run_sync(self._engine_version)
         return (
-            f"CPython {execution.value} in Docker {engine}, runtime {self._runtime or 'default'}, "
+            f"CPython {version} in Docker {engine}, runtime {self._build.runtime or 'default'}, "
             "no network, user 65534, own seccomp profile, read-only root"
         )
 
+    def session(
+        self,
+        limits: Limits = Limits(),
+        *,
+        fresh: bool = False,
+        imports: ImportAllowlist | None = None,
+        egress: Egress | None = None,
+    ) -> AbstractAsyncContextManager[SandboxSession]:
+        """Open a session in a container of its own; see ``Sandbox.session``."""
+        return open_session(self, limits, fresh=fresh, imports=imports, egress=egress)
+
     @asynccontextmanager
-    async def session(self, limits: Limits = Limits()) -> AsyncIterator[SandboxSession]:
-        """Open a session in a container of its own. Raises ``SandboxError``."""
+    async def workers(
+        self, limits: Limits, egress: Egress | None = None
+    ) -> AsyncIterator[StartWorker]:
+        """Connect to the engine; give the function that starts a container. Raises
+        ``SandboxError``.
+        """
+        if egress is not None:
+            raise SandboxError("the docker tier has no egress yet", cure="leave egress out")
         client, image_id = await anyio.to_thread.run_sync(self._ready_engine)
-        start = partial(_start_worker, client, limits, image_id, self._cpus, self._runtime)
-        session = WorkerSession(start, limits)
         try:
-            await session.open()
-            yield session
+            yield partial(_start_worker, client, limits, image_id, self._build)
         finally:
             with anyio.CancelScope(shield=True):
-                await session.close()
                 await anyio.to_thread.run_sync(client.close)
 
     def _ready_engine(self) -> tuple[docker.DockerClient, str]:
         client = connect(self._url)
         try:
-            require_runtime(client, self._runtime)
-            image_id = find_image(client)
+            require_runtime(client, self._build.runtime)
+            image_id = find_image(client, self._packages, self._image)
             reap(client)
         except BaseException:
             client.close()
@@ -104,12 +128,11 @@ async def _start_worker(
     client: docker.DockerClient,
     limits: Limits,
     image_id: str,
-    cpus: float,
-    runtime: str | None,
+    build: ContainerBuild,
 ) -> ContainerWorker:
     worker = ContainerWorker(client, limits)
     try:
-        await worker.start(image_id, cpus, runtime)
+        await worker.start(image_id, build)
     except BaseException:
         with anyio.CancelScope(shield=True):
             await worker.kill()

@@ -23,6 +23,7 @@ __all__ = ["USER", "host_options"]
 USER = "65534:65534"
 _SECCOMP = Path(__file__).parent / "seccomp.json"
 _RUNNER_MIB = 48
+_PRELOAD_MIB = 384
 _SCRATCH_MIB = 16
 _CPU_PERIOD_US = 100_000
 _RESOURCES = {"nofile": 256, "core": 0, "sigpending": 1024, "msgqueue": 0, "memlock": 0}
@@ -30,12 +31,18 @@ _RESOURCES = {"nofile": 256, "core": 0, "sigpending": 1024, "msgqueue": 0, "meml
 _NO_QUEUES = "ro,noexec,nosuid,nodev,size=4096,nr_inodes=1"
 
 
-def host_options(limits: Limits, cpus: float, runtime: str | None) -> dict[str, Any]:
-    """Return the walls around a container for ``limits``. ``cpus``: in processors."""
+def host_options(
+    limits: Limits, cpus: float, runtime: str | None, *, preload: bool = False
+) -> dict[str, Any]:
+    """Return the walls around a container for ``limits``.
+
+    ``cpus``: in processors. ``preload``: whether modules are loaded beside the limits' memory.
+    """
     work_bytes = 2 * limits.file_bytes
     scratch_bytes = _SCRATCH_MIB << 20
     # What lies in a tmpfs counts as the container's memory.
-    memory = ((limits.memory_mib + _RUNNER_MIB) << 20) + work_bytes + 2 * scratch_bytes
+    runner_mib = _RUNNER_MIB + (_PRELOAD_MIB if preload else 0)
+    memory = ((limits.memory_mib + runner_mib) << 20) + work_bytes + 2 * scratch_bytes
     resources = {**_RESOURCES, "fsize": limits.file_bytes}
     return {
         "network_mode": "none",

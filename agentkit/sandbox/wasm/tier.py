@@ -21,20 +21,23 @@ import anyio
 
 from agentkit.errors import SandboxError
 from agentkit.progress import silent
+from agentkit.sandbox.check import python_version
 from agentkit.sandbox.frames import FrameError, FrameReader, encode_frame
 from agentkit.sandbox.interface import Limits, Tier
-from agentkit.sandbox.record import frame_bytes
-from agentkit.sandbox.session import WorkerSession
+from agentkit.sandbox.request import frame_bytes
+from agentkit.sandbox.session import open_session
 from agentkit.sandbox.wasm.build import boot_command, ensure_guest, versions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
     from anyio.abc import Process
 
     from agentkit.progress import Progress
-    from agentkit.sandbox.interface import SandboxSession
+    from agentkit.sandbox.interface import Egress, ImportAllowlist, SandboxSession
+    from agentkit.sandbox.session import StartWorker
     from agentkit.sandbox.wasm.cache import CachedFile
 
 __all__ = ["WasmSandbox"]
@@ -69,21 +72,32 @@ class WasmSandbox:
 
     async def check(self) -> str:
         """Run a line through a worker; return versions and walls. See ``Sandbox.check``."""
-        async with self.session() as session:
-            execution = await session.run("import sys; sys.version.split()[0]")
-        if not execution.ok or not isinstance(execution.value, str):
-            raise SandboxError(
-                f"the wasm sandbox did not answer: {execution.exit_reason}: {execution.error}",
-                cure="remove the cache directory (AGENTKIT_CACHE) and try again",
-            )
+        version = await python_version(self, "remove the cache directory (AGENTKIT_CACHE)")
         return (
-            f"CPython {execution.value} on wasmtime {versions()['wasmtime']}, worker process, "
+            f"CPython {version} on wasmtime {versions()['wasmtime']}, worker process, "
             "no files, no network, no processes"
         )
 
+    def session(
+        self,
+        limits: Limits = Limits(),
+        *,
+        fresh: bool = False,
+        imports: ImportAllowlist | None = None,
+        egress: Egress | None = None,
+    ) -> AbstractAsyncContextManager[SandboxSession]:
+        """Open a session with a warm worker; see ``Sandbox.session``."""
+        return open_session(self, limits, fresh=fresh, imports=imports, egress=egress)
+
     @asynccontextmanager
-    async def session(self, limits: Limits = Limits()) -> AsyncIterator[SandboxSession]:
-        """Open a session with a warm worker. Raises ``SandboxError``."""
+    async def workers(
+        self, limits: Limits, egress: Egress | None = None
+    ) -> AsyncIterator[StartWorker]:
+        """Make the guest ready; give the function that starts a worker. Raises ``SandboxError``."""
+        if egress is not None:
+            raise SandboxError(
+                "the wasm tier has no network to give", cure="use the docker tier for egress"
+            )
         if limits.memory_mib < _LEAST_MEMORY_MIB:
             raise SandboxError(
                 f"{limits.memory_mib} MiB are too little for Python",
@@ -91,14 +105,7 @@ class WasmSandbox:
             )
         if self._guest is None:
             self._guest = await ensure_guest(self._cache, self._progress)
-        start = partial(_start_worker, self._guest, limits, self._seed)
-        session = WorkerSession(start, limits)
-        try:
-            await session.open()
-            yield session
-        finally:
-            with anyio.CancelScope(shield=True):
-                await session.close()
+        yield partial(_start_worker, self._guest, limits, self._seed)
 
 
 async def _start_worker(guest: CachedFile, limits: Limits, seed: int | None) -> _WorkerProcess:
@@ -114,6 +121,8 @@ async def _start_worker(guest: CachedFile, limits: Limits, seed: int | None) -> 
 
 class _WorkerProcess:
     """The process at the other end of two pipes."""
+
+    sets_clock = True
 
     def __init__(self, max_frame_bytes: int) -> None:
         self._reader = FrameReader(max_frame_bytes)
