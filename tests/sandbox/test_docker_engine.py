@@ -43,7 +43,7 @@ def test_open_transports_are_refused(url: str, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.docker
 def test_a_missing_image_names_its_cure(docker_image: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image, "image_tag", lambda: "agentkit-sandbox:never-built")
+    monkeypatch.setattr(image, "image_tag", lambda _: "agentkit-sandbox:never-built")
     with pytest.raises(SandboxError, match="not built") as caught:
         anyio.run(open_sandbox(Tier.DOCKER).check)
     assert "agentkit sandbox build" in caught.value.cure
