@@ -13,7 +13,10 @@ import linecache
 import sys
 import traceback
 from types import CodeType, ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["evaluate", "fresh_namespace"]
 
@@ -21,6 +24,8 @@ _NAME = "<cell>"
 _VALUE_BYTES = 1 << 20
 _PROBE_BYTES = 8 << 20
 _VALUE_DEPTH = 200
+_SHOWN_CHARACTERS = 12 << 20
+_EXHAUSTED = ("without exception set", "without setting an exception")
 
 
 def fresh_namespace() -> dict[str, Any]:
@@ -33,30 +38,67 @@ def fresh_namespace() -> dict[str, Any]:
     return vars(main)
 
 
-def evaluate(code: str, namespace: dict[str, Any]) -> dict[str, Any]:
+def evaluate(
+    code: str,
+    namespace: dict[str, Any],
+    show: Callable[[Any], list[dict[str, str]]],
+    figures: Callable[[], list[dict[str, str]]],
+) -> dict[str, Any]:
     """Run ``code`` in ``namespace``; tracebacks go to ``sys.stderr``.
 
-    Returns ``exit`` (``ok``, ``error`` or ``memory``), ``value`` (the last expression as JSON text,
-    or None), ``error`` (the last line of the traceback) and ``state_lost``.
+    ``show`` and ``figures`` are those of ``display.py``. Returns ``exit`` (``ok``, ``error`` or
+    ``memory``), ``value`` (the last expression as JSON text, or None), ``error`` (the last line of
+    the traceback), ``state_lost``, and ``shown``: what may be displayed, in the order it was made.
     """
+    outcome, value = _run(code, namespace)
+    shown = [*_attempt(figures), *(() if value is None else _attempt(show, value))]
+    outcome["shown"] = _within(shown, _SHOWN_CHARACTERS)
+    return outcome
+
+
+def _run(code: str, namespace: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    """Return the outcome, and the last expression's value where there is one to show."""
     try:
         body, last = _compile(code)
     except BaseException as error:  # noqa: BLE001  a parser fails in many ways; all are the code's
-        return _failed("error", error, hide=None)
+        return _failed("error", error, hide=None), None
     value: Any = None
     try:
         exec(body, namespace)  # noqa: S102  running code is what a sandbox is for
         if last is not None:
             value = eval(last, namespace)  # noqa: S307  the cell's own last expression
     except MemoryError as error:
-        return _out_of_memory(error, namespace)
+        return _out_of_memory(error, namespace), None
     except SystemExit as error:
         if error.code in {None, 0}:
-            return _outcome("ok")
-        return _outcome("error", error=f"SystemExit: {error.code}")
+            return _outcome("ok"), None
+        return _outcome("error", error=f"SystemExit: {error.code}"), None
     except BaseException as error:  # noqa: BLE001  whatever the code raises is its result
-        return _failed("error", error, hide=evaluate.__code__)
-    return _outcome("ok", value=_as_json(value))
+        # Where memory ends while a frame is made, CPython 3.11 finds no exception to raise.
+        if isinstance(error, SystemError) and str(error).endswith(_EXHAUSTED):
+            return _out_of_memory(MemoryError("no room for another frame"), namespace), None
+        return _failed("error", error, hide=_run.__code__), None
+    text = _as_json(value)
+    return _outcome("ok", value=text), value
+
+
+def _attempt(show: Callable[..., list[dict[str, str]]], *values: object) -> list[dict[str, str]]:
+    """Return what ``show`` returns; a value that cannot be shown is not shown."""
+    try:
+        return show(*values)
+    except BaseException:  # noqa: BLE001  a value may run code of its own; then it is no display
+        return []
+
+
+def _within(shown: list[dict[str, str]], room: int) -> list[dict[str, str]]:
+    """Return as many of ``shown`` as fit into the room that an answer has for them."""
+    kept = []
+    for item in shown:
+        room -= len(item["data"])
+        if room < 0:
+            break
+        kept.append(item)
+    return kept
 
 
 def _compile(code: str) -> tuple[Any, Any]:

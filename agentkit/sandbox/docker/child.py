@@ -20,12 +20,14 @@ from agentkit.sandbox.frames import FrameError, FrameReader, encode_frame
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Child", "Output"]
+__all__ = ["Child", "Output", "Requests"]
 
 _POLL_S = 0.05
-_REPLY_BYTES = 4 << 20
+_REPLY_BYTES = 24 << 20
 _FORGED = "the code wrote into its interpreter's own channel"
-_FROM_CHILD = ("exit", "value", "error", "state_lost", "cpu_s", "peak_memory_bytes")
+_FROM_CHILD = ("exit", "value", "error", "state_lost", "shown", "cpu_s", "peak_memory_bytes")
+_OF_CALL = ("call", "name", "arguments")
+_FOR_CHILD = ("code", "functions", "call_bytes", "imports", "seed")
 
 
 class Output:
@@ -55,6 +57,25 @@ class Output:
             self._send({"type": "output", "stream": stream, "text": text})
 
 
+class Requests:
+    """The container's own input, as messages. ``fd``: where they come from."""
+
+    def __init__(self, fd: int, max_bytes: int) -> None:
+        self.fd = fd
+        self._reader = FrameReader(max_bytes)
+        self._waiting: list[dict[str, Any]] = []
+
+    def read(self) -> bool:
+        """Take what has come; false where the host has hung up."""
+        data = os.read(self.fd, 1 << 16)
+        self._waiting.extend(self._reader.feed(data))
+        return bool(data)
+
+    def take(self) -> dict[str, Any] | None:
+        """Return the next message that is complete, None where there is none."""
+        return self._waiting.pop(0) if self._waiting else None
+
+
 class Child:
     """One interpreter and the four pipes to it."""
 
@@ -73,6 +94,8 @@ class Child:
             os.set_blocking(fd, False)
         self._reader = FrameReader(_REPLY_BYTES)
         self._status: int | None = None
+        self._pending = b""
+        self._calling = False
 
     def has_died(self) -> bool:
         """Collect every dead process of the container; return whether this one is among them."""
@@ -96,16 +119,25 @@ class Child:
             while (data := _read(fd)) and not output.flooded:
                 output.take(stream, data)
 
-    def execute(self, code: str, output: Output, deadline: float, caller: int) -> dict[str, Any]:
-        """Have ``code`` run and return its result; the interpreter may be alive or not after it.
+    def execute(
+        self,
+        asked: dict[str, Any],
+        output: Output,
+        deadline: float,
+        requests: Requests,
+        send: Callable[[dict[str, Any]], None],
+    ) -> dict[str, Any]:
+        """Have code run and return its result; the interpreter may be alive or not after it.
 
-        ``deadline``: on the monotonic clock. ``caller``: where this descriptor hangs up, the whole
-        container ends.
+        ``deadline``: on the monotonic clock. ``requests``: where answers to its calls come from;
+        where they hang up, the whole container ends. ``send``: forwards a call to the host.
         """
         number = os.urandom(8).hex()
-        request = encode_frame({"code": code, "run": number})
+        wanted = {key: asked[key] for key in _FOR_CHILD}
+        self._pending = encode_frame({**wanted, "run": number})
+        self._calling = False
         poll = select.poll()
-        poll.register(caller, 0)  # a hang-up is always reported
+        poll.register(requests.fd, 0)  # a hang-up is always reported
         poll.register(self._request, select.POLLOUT)
         for fd in (self._result, self._out, self._err):
             poll.register(fd, select.POLLIN)
@@ -115,20 +147,35 @@ class Child:
             if remaining <= 0:
                 return stopped("timeout", "the time was over")
             ready = dict(poll.poll(min(remaining, _POLL_S) * 1000))
-            if caller in ready:
+            if ready.get(requests.fd) == select.POLLIN and requests.read():
+                self._take_answer(requests)
+            elif requests.fd in ready:
                 os._exit(0)
             if self._request in ready:
-                request = request[_write(self._request, request) :]
-                if not request:
-                    poll.unregister(self._request)
-            result = self._progress(ready, output, number)
+                self._pending = self._pending[_write(self._request, self._pending) :]
+            result = self._progress(ready, output, number, send)
+            poll.modify(requests.fd, select.POLLIN if self._calling else 0)
+            with suppress(KeyError):
+                poll.unregister(self._request)
+            if self._pending:
+                poll.register(self._request, select.POLLOUT)
             for fd in (self._result, self._out, self._err):
                 if fd in ready and not ready[fd] & select.POLLIN:
                     poll.unregister(fd)  # closed by the code; its death or the deadline follows
         return result
 
+    def _take_answer(self, requests: Requests) -> None:
+        while answer := requests.take():
+            if self._calling and answer.get("op") == "answer":
+                self._calling = False
+                self._pending += encode_frame(answer)
+
     def _progress(
-        self, ready: dict[int, int], output: Output, number: str
+        self,
+        ready: dict[int, int],
+        output: Output,
+        number: str,
+        send: Callable[[dict[str, Any]], None],
     ) -> dict[str, Any] | None:
         """Take what has come; return the result where the run is over."""
         for stream, fd in ((1, self._out), (2, self._err)):
@@ -137,25 +184,33 @@ class Child:
         if output.flooded:
             return stopped("output", "the code went on writing far over its limit")
         if ready.get(self._result, 0) & select.POLLIN:
-            result = self._answer(number)
+            result = self._answer(number, output, send)
             if result is not None:
                 return result
         if self.has_died() and self._status is not None:
-            return describe_death(self._status)
+            # Its last words may have come after this round's look at the pipe.
+            return self._answer(number, output, send) or describe_death(self._status)
         return None
 
-    def _answer(self, number: str) -> dict[str, Any] | None:
-        """Return the interpreter's answer, None where it is not complete yet."""
+    def _answer(
+        self, number: str, output: Output, send: Callable[[dict[str, Any]], None]
+    ) -> dict[str, Any] | None:
+        """Return the interpreter's answer, None where it is not complete yet; forward its calls."""
         try:
             frames = list(self._reader.feed(_read(self._result)))
         except FrameError:
             return stopped("violation", _FORGED)
         if not frames:
             return None
-        if len(frames) > 1 or frames[0].get("run") != number:
+        if len(frames) > 1 or frames[0].get("run") != number or self._calling:
             return stopped("violation", _FORGED)
+        if "call" in frames[0]:
+            self.drain(output)  # what was printed before a call is seen before it
+            self._calling = True
+            send({"type": "call", **{key: frames[0].get(key) for key in _OF_CALL}})
+            return None
         result = {key: frames[0].get(key) for key in _FROM_CHILD}
-        if result["exit"] not in {"ok", "error", "memory"}:
+        if result["exit"] not in {"ok", "error", "memory", "violation"}:
             return stopped("violation", _FORGED)
         return result
 

@@ -39,7 +39,9 @@ __all__ = ["build_image", "find_image", "image_tag", "runner_digest"]
 
 _ROOM = Path(__file__).parent.parent
 _COPIED = (
+    "bindings.py",
     "cell.py",
+    "display.py",
     "frames.py",
     "docker/child.py",
     "docker/interpreter.py",

@@ -9,13 +9,17 @@ from __future__ import annotations
 import ctypes
 import io
 import os
+import random
 import resource
 import signal
 import sys
+import threading
 from contextlib import suppress
 from typing import Any, NoReturn
 
+from agentkit.sandbox.bindings import bind, restrict_imports, unbind
 from agentkit.sandbox.cell import evaluate, fresh_namespace
+from agentkit.sandbox.display import figures, shown
 from agentkit.sandbox.frames import FrameReader, encode_frame
 
 __all__ = ["WORK_DIRECTORY", "become_interpreter", "set_dumpable"]
@@ -44,6 +48,7 @@ def become_interpreter(
         os.chdir(WORK_DIRECTORY)
         sys.path[0] = ""
         sys.argv = [""]
+        _seed_afresh()
         _serve()
     finally:
         os._exit(0)
@@ -94,21 +99,86 @@ def _writer(fd: int) -> io.TextIOWrapper:
     return io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", write_through=True)
 
 
+class _Channel:
+    """The two pipes to the runner, for one cell after the other."""
+
+    def __init__(self) -> None:
+        self._reader = FrameReader(_CODE_BYTES)
+        self._waiting: list[dict[str, Any]] = []
+        self._calling = threading.Lock()
+        self._calls = 0
+        self._limit = 0
+        self._run = ""
+
+    def begin(self, asked: dict[str, Any]) -> None:
+        self._calls, self._limit, self._run = 0, asked["call_bytes"], asked["run"]
+
+    def receive(self) -> dict[str, Any] | None:
+        """Return the next message; None where the runner is gone."""
+        while not self._waiting:
+            data = os.read(_REQUEST, 1 << 16)
+            if not data:
+                return None
+            self._waiting.extend(self._reader.feed(data))
+        return self._waiting.pop(0)
+
+    def send(self, message: dict[str, Any]) -> None:
+        frame = memoryview(encode_frame({**message, "run": self._run}))
+        while frame:
+            frame = frame[os.write(_RESULT, frame) :]
+
+    def call(self, name: str, arguments: str) -> dict[str, Any]:
+        """Call a function of the host, one at a time, and wait for its answer."""
+        if len(arguments) > self._limit:
+            return {"error": f"the arguments are over {self._limit} bytes"}
+        with self._calling:
+            self._calls += 1
+            self.send({"call": self._calls, "name": name, "arguments": arguments})
+            answer = self.receive()
+            if answer is None:
+                os._exit(0)
+            return answer
+
+    def violate(self, what: str) -> NoReturn:
+        """End this process, and with it the run, as a violation."""
+        self.send({"exit": "violation", "error": what, "state_lost": True})
+        os._exit(0)
+
+
+def _seed(seed: int) -> None:
+    random.seed(seed)
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_random.seed(seed % (1 << 32))
+
+
+def _seed_afresh() -> None:
+    """Give this fork random numbers of its own; ``random`` does so by itself."""
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:  # preloaded, and so the same in each fork
+        numpy_random.seed()
+
+
 def _serve() -> None:
     own_pid = os.getpid()
     namespace = fresh_namespace()
-    reader = FrameReader(_CODE_BYTES)
-    while data := os.read(_REQUEST, 1 << 16):
-        for asked in reader.feed(data):
-            before = resource.getrusage(resource.RUSAGE_SELF)
-            _standard_streams()
-            outcome = evaluate(asked["code"], namespace)
-            if os.getpid() != own_pid:
-                os._exit(0)  # the code forked; its copy of this loop ends here
-            after = resource.getrusage(resource.RUSAGE_SELF)
-            outcome["cpu_s"] = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-            outcome["peak_memory_bytes"] = after.ru_maxrss * 1024
-            outcome["run"] = asked["run"]
-            frame = memoryview(encode_frame(outcome))
-            while frame:
-                frame = frame[os.write(_RESULT, frame) :]
+    channel = _Channel()
+    restricted = False
+    while asked := channel.receive():
+        before = resource.getrusage(resource.RUSAGE_SELF)
+        _standard_streams()
+        channel.begin(asked)
+        if asked["seed"] is not None:
+            _seed(asked["seed"])
+        if asked["imports"] is not None and not restricted:
+            restrict_imports(asked["imports"], channel.violate)
+            restricted = True
+        bind(namespace, asked["functions"], channel.call)
+        outcome = evaluate(asked["code"], namespace, shown, figures)
+        unbind(namespace, asked["functions"])
+        if os.getpid() != own_pid:
+            os._exit(0)  # the code forked; its copy of this loop ends here
+        after = resource.getrusage(resource.RUSAGE_SELF)
+        outcome["cpu_s"] = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        outcome["peak_memory_bytes"] = after.ru_maxrss * 1024
+        channel.send(outcome)

@@ -18,11 +18,11 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
-from agentkit.sandbox.docker.child import Child, Output
+from agentkit.sandbox.docker.child import Child, Output, Requests
 from agentkit.sandbox.docker.interpreter import WORK_DIRECTORY, set_dumpable
 from agentkit.sandbox.docker.processes import data_bytes, living, oom_kills, state
 from agentkit.sandbox.docker.workspace import changed_files, file_states, wipe, write_files
-from agentkit.sandbox.frames import FrameReader, encode_frame
+from agentkit.sandbox.frames import encode_frame
 
 __all__ = ["main"]
 
@@ -34,7 +34,7 @@ _SCRATCH = (WORK_DIRECTORY, "/tmp", "/dev/shm")  # noqa: S108  the container's o
 class _Runner:
     """Serves requests; keeps one interpreter ready."""
 
-    def __init__(self, requests: int, replies: int, memory_bytes: int) -> None:
+    def __init__(self, requests: Requests, replies: int, memory_bytes: int) -> None:
         self._requests = requests
         self._replies = replies
         self._memory_bytes = memory_bytes
@@ -70,7 +70,7 @@ class _Runner:
             self.send({"type": "result", "exit": "error", "error": text})
             return
         before = file_states(WORK_DIRECTORY)
-        result = self._child.execute(asked["code"], output, deadline, self._requests)
+        result = self._child.execute(asked, output, deadline, self._requests, self.send)
         alive = result["exit"] in {"ok", "error", "memory"} and self._settle()
         if not alive:
             self._kill_everything()
@@ -128,18 +128,18 @@ def main() -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(null, fd)
-    reader = FrameReader(_REQUEST_BYTES)
+    incoming = Requests(requests, _REQUEST_BYTES)
     runner: _Runner | None = None
-    while data := os.read(requests, 1 << 16):
-        for asked in reader.feed(data):
+    while incoming.read():
+        while asked := incoming.take():
             if runner is None:
                 for name in asked["preload"]:
                     import_module(name)
-                runner = _Runner(requests, replies, asked["memory_bytes"] + data_bytes())
+                runner = _Runner(incoming, replies, asked["memory_bytes"] + data_bytes())
                 runner.send({"type": "ready", "python": sys.version.split()[0]})
             elif asked["op"] == "reset":
                 runner.reset()
-            else:
+            elif asked["op"] == "run":
                 runner.run(asked)
 
 

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 __all__ = ["boot_command", "ensure_guest", "versions"]
 
 _GUEST = Path(__file__).parent / "guest"
-_CELL = Path(__file__).parent.parent / "cell.py"
+_SHARED = tuple(
+    Path(__file__).parent.parent / name for name in ("bindings.py", "cell.py", "display.py")
+)
 _STAGES = ("build the wasm guest", "compile it for this machine")
 _INSTALL = "pip install 'agentkit-gated[wasm]'"
 _log = structlog.get_logger(__name__)
@@ -118,7 +120,8 @@ async def _build(
 async def _componentize(work: Path) -> bytes:
     sources = work / "sources"
     shutil.copytree(_GUEST, sources, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(_CELL, sources / "cell.py")
+    for path in _SHARED:
+        shutil.copy(path, sources / path.name)
     script = (
         "import sys; from componentize_py import script; sys.argv[0] = 'componentize-py'; script()"
     )
@@ -160,7 +163,7 @@ def _keys() -> tuple[str, str]:
 
     sources = {
         path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted([*_GUEST.glob("*.py"), *_GUEST.glob("*.wit"), _CELL])
+        for path in sorted([*_GUEST.glob("*.py"), *_GUEST.glob("*.wit"), *_SHARED])
     }
     component = {"sources": sources, "componentize-py": found["componentize-py"]}
     native = {

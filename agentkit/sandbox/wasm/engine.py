@@ -27,6 +27,7 @@ ENGINE_CONFIG = "epoch;component;stack=2MiB;reserve=4GiB"
 _STACK_BYTES = 2 << 20  # the most that wasmtime allows; deeper recursion is a trap
 # A spare interpreter may be made in this process while a cell runs.
 _SPARE_BYTES = 48 << 20
+_REASON_LENGTH = 300
 _UNKNOWN_IMPORT = re.compile(r"unknown import: `([^`]+)`")
 
 
@@ -57,15 +58,34 @@ def compile_component(wasm: bytes) -> bytes:
 class Walls:
     """The host functions of all instances, and the limits of the run that is going on.
 
-    ``emit``: takes a stream number and a text, may raise ``Stopped``. ``seed``: where given, random
-    bytes come from it, the same after each reset.
+    ``emit``: takes a stream number and a text, may raise ``Stopped``. ``call``: takes a name and
+    arguments as JSON text, returns the answer as JSON text, may raise ``Stopped``. ``seed``: where
+    given, random bytes come from it, the same after each reset.
     """
 
-    def __init__(self, emit: Callable[[int, str], None], seed: int | None) -> None:
+    def __init__(
+        self,
+        emit: Callable[[int, str], None],
+        call: Callable[[str, str], str],
+        seed: int | None,
+    ) -> None:
         self.deadline = float("inf")
         self._emit = emit
+        self._call = call
         self._seed = seed
         self._random = self._new_random()
+        self._clock_offset_ns = 0
+
+    def begin_run(self, seed: int | None, now: float | None) -> None:
+        """Set the random bytes and the wall clock of one run; None is the session's own."""
+        if seed is not None:
+            self._random = random.Random(seed)  # noqa: S311  as below
+        self._clock_offset_ns = 0 if now is None else int(now * 1e9) - time.time_ns()
+
+    def end_run(self, seed: int | None) -> None:
+        """Take a run's own random bytes away again."""
+        if seed is not None:
+            self._random = self._new_random()
 
     def restart_random(self) -> None:
         """Begin the sequence of random bytes again, for a fresh instance."""
@@ -79,6 +99,10 @@ class Walls:
         time.sleep(max(0.0, min(nanoseconds / 1e9, remaining)))
         if nanoseconds / 1e9 >= remaining:
             raise Stopped("timeout", "the time was over while the code slept")
+
+    @staticmethod
+    def _violate(_store: object, what: str) -> None:
+        raise Stopped("violation", what[:_REASON_LENGTH])
 
     def link(self, engine: wasmtime.Engine, guest: component.Component) -> component.Linker:
         """Return a linker: the functions below, and a trap for every other import."""
@@ -98,7 +122,7 @@ class Walls:
                 "resolution": lambda _store: 1,
             },
             "wasi:clocks/wall-clock": {
-                "now": lambda _store: _wall_clock(time.time_ns()),
+                "now": lambda _store: _wall_clock(time.time_ns() + self._clock_offset_ns),
                 "resolution": lambda _store: _wall_clock(1),
             },
         }
@@ -108,6 +132,8 @@ class Walls:
         with linker.root() as root:
             root.add_func("emit", lambda _store, stream, text: self._emit(stream, text))
             root.add_func("sleep", self._sleep)
+            root.add_func("call", lambda _store, name, text: self._call(name, text))
+            root.add_func("violate", self._violate)
             for name in guest.type.imports(engine):
                 functions = given.get(name.partition("@")[0])
                 if functions:

@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import resource
+import select
 import signal
 import sys
 import threading
@@ -34,6 +35,7 @@ _OPEN_FILES = 32
 _PR_SET_PDEATHSIG = 1
 _REQUEST_BYTES = 1 << 31
 _TICK_S = 0.02
+_FOR_THE_GUEST = ("code", "files", "file_bytes", "functions", "imports", "seed")
 
 
 class _Output:
@@ -94,6 +96,50 @@ def _send(frame: dict[str, Any]) -> None:
         data = data[os.write(1, data) :]
 
 
+class _Requests:
+    """Standard input, as messages."""
+
+    def __init__(self) -> None:
+        self._reader = FrameReader(_REQUEST_BYTES)
+        self._waiting: list[dict[str, Any]] = []
+
+    def next(self, deadline: float = float("inf")) -> dict[str, Any] | None:
+        """Return the next message; None where the deadline passes first. Raises ``EOFError``."""
+        while not self._waiting:
+            if deadline < float("inf"):
+                remaining = max(deadline - time.monotonic(), 0.0)
+                if not select.select([0], [], [], remaining)[0]:
+                    return None
+            data = os.read(0, 1 << 16)
+            if not data:
+                raise EOFError
+            self._waiting.extend(self._reader.feed(data))
+        return self._waiting.pop(0)
+
+
+class _Calls:
+    """The worker's end of calls to functions of the host, within one run."""
+
+    def __init__(self, requests: _Requests) -> None:
+        self._requests = requests
+        self._count = 0
+        self._limit = 0
+
+    def begin(self, limit: int) -> None:
+        self._count, self._limit = 0, limit
+
+    def call(self, name: str, arguments: str, deadline: float) -> str:
+        """Ask the host and wait. Raises ``Stopped`` at the deadline."""
+        if len(arguments) > self._limit or len(name) > self._limit:
+            return json.dumps({"error": f"the arguments are over {self._limit} bytes"})
+        self._count += 1
+        _send({"type": "call", "call": self._count, "name": name, "arguments": arguments})
+        while answer := self._requests.next(deadline):
+            if answer.get("op") == "answer" and answer.get("call") == self._count:
+                return json.dumps({key: answer[key] for key in ("value", "error") if key in answer})
+        raise Stopped("timeout", "the time was over while a function of the host worked")
+
+
 def _die_with_parent(parent: int) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -124,7 +170,9 @@ def _limit_cpu(timeout_s: float) -> None:
 
 
 class _Worker:
-    def __init__(self, path: str, sha256: str, memory_bytes: int, seed: int | None) -> None:
+    def __init__(
+        self, path: str, sha256: str, memory_bytes: int, seed: int | None, requests: _Requests
+    ) -> None:
         import wasmtime.component  # noqa: PLC0415  after the limits are set
 
         self._memory_bytes = memory_bytes
@@ -137,7 +185,8 @@ class _Worker:
             loaded = f"/proc/self/fd/{file.fileno()}" if linux else path
             self._component = wasmtime.component.Component.deserialize_file(self._engine, loaded)
         self.output = _Output()
-        self._walls = Walls(self.output.emit, seed)
+        self._calls = _Calls(requests)
+        self._walls = Walls(self.output.emit, self._call, seed)
         self._linker = self._walls.link(self._engine, self._component)
         self._guest = self._new_guest()
         self._spare: Guest | None = None
@@ -149,6 +198,10 @@ class _Worker:
     def _new_guest(self) -> Guest:
         self._walls.restart_random()
         return Guest(self._engine, self._linker, self._component, self._memory_bytes)
+
+    def _call(self, name: str, arguments: str) -> str:
+        self.output.flush()  # what was printed before a call is seen before it
+        return self._calls.call(name, arguments, self._walls.deadline)
 
     def reset(self) -> None:
         """Go to a fresh interpreter, the spare one where it is ready."""
@@ -177,9 +230,11 @@ class _Worker:
         timeout_s = float(asked["timeout_s"])
         _limit_cpu(timeout_s)
         self.output.begin(int(asked["output_bytes"]), int(asked["flood_bytes"]))
+        self._calls.begin(int(asked["call_bytes"]))
+        self._walls.begin_run(asked["seed"], asked["now"])
         self._set_deadline(time.monotonic() + timeout_s)
         before = resource.getrusage(resource.RUSAGE_SELF)
-        wanted = {key: asked[key] for key in ("code", "files", "file_bytes")}
+        wanted = {key: asked[key] for key in _FOR_THE_GUEST}
         try:
             reply = self._guest.run(json.dumps(wanted))
             result = self._checked(reply, int(asked["reply_bytes"]))
@@ -188,6 +243,7 @@ class _Worker:
             result = {"exit": stop.reason, "error": stop.message, "state_lost": True}
         finally:
             self._set_deadline(float("inf"))
+            self._walls.end_run(asked["seed"])
         after = resource.getrusage(resource.RUSAGE_SELF)
         self.output.flush()
         return {
@@ -226,8 +282,9 @@ def main(path: str, sha256: str, memory_bytes: str, parent: str, seed: str) -> N
     """Serve requests from standard input until it ends."""
     _die_with_parent(int(parent))
     _limit_self(int(memory_bytes))
+    requests = _Requests()
     try:
-        worker = _Worker(path, sha256, int(memory_bytes), int(seed) if seed else None)
+        worker = _Worker(path, sha256, int(memory_bytes), int(seed) if seed else None, requests)
     except Exception as error:  # noqa: BLE001  told to the parent, which raises it
         _send({"type": "fatal", "error": f"{type(error).__name__}: {error}"[:2000]})
         return
@@ -235,12 +292,11 @@ def main(path: str, sha256: str, memory_bytes: str, parent: str, seed: str) -> N
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))  # all threads there will be exist now
     _send({"type": "ready", "python": worker.python_version})
-    reader = FrameReader(_REQUEST_BYTES)
-    while data := os.read(0, 1 << 16):
-        for asked in reader.feed(data):
+    with contextlib.suppress(EOFError):
+        while asked := requests.next():
             if asked["op"] == "reset":
                 worker.reset()
                 _send({"type": "reset"})
-            else:
+            elif asked["op"] == "run":
                 _send(worker.run(asked))
                 worker.prepare_spare()

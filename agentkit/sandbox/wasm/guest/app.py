@@ -19,7 +19,9 @@ import time
 
 import wit_world
 
+import bindings
 import cell
+import display
 import memory_files
 import waiting
 
@@ -113,8 +115,15 @@ waiting.install(wit_world.sleep)
 _namespace = cell.fresh_namespace()
 
 
+def _call(name, arguments):
+    return json.loads(wit_world.call(name, arguments))
+
+
 class WitWorld(wit_world.WitWorld):
     """The exports of world.wit."""
+
+    def __init__(self):
+        self._restricted = self._seeded = False
 
     def prepare(self):
         random.seed()
@@ -123,8 +132,16 @@ class WitWorld(wit_world.WitWorld):
     def run(self, request):
         asked = json.loads(request)
         memory_files.give({name: base64.b64decode(data) for name, data in asked["files"].items()})
+        if asked["seed"] is not None or self._seeded:
+            random.seed(asked["seed"])
+            self._seeded = asked["seed"] is not None
+        if asked["imports"] is not None and not self._restricted:
+            bindings.restrict_imports(asked["imports"], wit_world.violate)
+            self._restricted = True
         sys.stdin, sys.stdout, sys.stderr = io.StringIO(), _Stream(1), _Stream(2)
-        outcome = cell.evaluate(asked["code"], _namespace)
+        bindings.bind(_namespace, asked["functions"], _call)
+        outcome = cell.evaluate(asked["code"], _namespace, display.shown, display.figures)
+        bindings.unbind(_namespace, asked["functions"])
         try:
             taken, outcome["dropped_files"] = memory_files.take(asked["file_bytes"])
             outcome["artifacts"] = {
@@ -132,4 +149,5 @@ class WitWorld(wit_world.WitWorld):
             }
             return json.dumps(outcome)
         except MemoryError:
-            return json.dumps({**outcome, "exit": "memory", "error": "MemoryError", "artifacts": {}})
+            bare = {"exit": "memory", "error": "MemoryError", "artifacts": {}, "shown": []}
+            return json.dumps({**outcome, **bare})
