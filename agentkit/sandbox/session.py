@@ -59,6 +59,9 @@ class Worker(Protocol):
     async def receive(self) -> dict[str, Any]:
         """Return the next frame. Raises ``EOFError`` or ``FrameError``."""
 
+    def taint(self) -> None:
+        """Close its egress for good; one that is started later is tainted again."""
+
     async def kill(self) -> None:
         """End it and all it started, and wait until it is gone. Never raises for a dead one."""
 
@@ -120,6 +123,7 @@ class WorkerSession:
         self._used = False
         self._resetting = False
         self._closed = False
+        self._tainted = False
         self.runs = 0
         self.violated = False
 
@@ -176,6 +180,12 @@ class WorkerSession:
             await self._begin_reset()
             await self._finish_reset()
 
+    def taint(self) -> None:
+        """Close the session's egress; see ``SandboxSession.taint``."""
+        self._tainted = True
+        if self._worker is not None:
+            self._worker.taint()
+
     async def close(self) -> None:
         """End the worker; a run that is going on ends as ``lost``."""
         self._closed = True
@@ -200,6 +210,8 @@ class WorkerSession:
         died_idle = self._worker is not None and self._used
         await self._drop_worker()
         self._worker = await self._start_worker()
+        if self._tainted:
+            self._worker.taint()
         return self._worker, died_idle
 
     async def _begin_reset(self) -> None:

@@ -8,6 +8,7 @@ What is not covered: what the runner does inside, see ``runner.py``.
 
 from __future__ import annotations
 
+import socket
 import ssl
 import struct
 from contextlib import suppress
@@ -19,16 +20,19 @@ import anyio
 import anyio.to_thread
 
 from agentkit.errors import SandboxError
+from agentkit.sandbox.docker.outlet import PORT
 from agentkit.sandbox.docker.reaping import ENGINE_ERRORS, own_labels, remove_container
 from agentkit.sandbox.docker.walls import USER, host_options
+from agentkit.sandbox.egress.wires import WIRE_FRAMES, Wires
 from agentkit.sandbox.frames import FrameError, FrameReader, encode_frame
 from agentkit.sandbox.request import frame_bytes
 
 if TYPE_CHECKING:
-    import socket
-
     import docker
+    from anyio.abc import TaskGroup, TaskStatus
+    from anyio.streams.memory import MemoryObjectReceiveStream
 
+    from agentkit.sandbox.egress.door import EgressDoor
     from agentkit.sandbox.interface import Limits
 
 __all__ = ["ContainerBuild", "ContainerWorker"]
@@ -37,6 +41,10 @@ _START_TIMEOUT_S = 30.0
 _STREAM_HEADER = struct.Struct(">BxxxI")
 _STDERR = 2
 _STDERR_BYTES = 4096
+_FRAMES_WAITING = 1024
+_ADDRESS = f"http://127.0.0.1:{PORT}"
+# A convenience for libraries, no enforcement: there is no other way out.
+_PROXY = {name: _ADDRESS for key in ("http_proxy", "https_proxy") for name in (key, key.upper())}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +61,23 @@ class ContainerWorker:
 
     sets_clock = False
 
-    def __init__(self, client: docker.DockerClient, limits: Limits) -> None:
+    def __init__(
+        self,
+        client: docker.DockerClient,
+        limits: Limits,
+        *,
+        door: EgressDoor | None = None,
+        group: TaskGroup | None = None,
+    ) -> None:
+        """``door``: the egress it has; served by tasks in ``group``."""
         self._api = client.api
+        self._door = door
+        self._pumped: MemoryObjectReceiveStream[dict[str, Any]] | None = None
+        self._wires: Wires | None = None
+        if door is not None and group is not None:
+            self._wires = Wires(self.send, door, group)
+            self._group = group
+        self._sending = anyio.Lock()
         self._limits = limits
         self._reader = FrameReader(frame_bytes(limits))
         self._frames: list[dict[str, Any]] = []
@@ -83,8 +106,10 @@ class ContainerWorker:
             ) from error
         told: dict[str, Any] = {}
         with anyio.move_on_after(_START_TIMEOUT_S), suppress(EOFError, FrameError):
-            await self.send(_hello(self._limits, build))
+            await self.send(_hello(self._limits, build, egress=self._wires is not None))
             told = await self.receive()
+        if self._wires is not None:
+            await self._group.start(self._pump)
         if told.get("type") != "ready":
             reason = self._complaint.decode("utf-8", "replace").strip()[-500:]
             raise SandboxError(
@@ -104,6 +129,7 @@ class ContainerWorker:
             network_disabled=True,
             hostname="sandbox",
             labels=own_labels(),
+            environment={} if self._wires is None else _PROXY,
             host_config=host_config,
         )
         self.container_id = str(created["Id"])
@@ -117,17 +143,41 @@ class ContainerWorker:
     async def send(self, message: dict[str, Any]) -> None:
         """Send a frame to the runner. Raises ``EOFError`` where it is gone."""
         data = memoryview(encode_frame(message))
-        while data:
-            connection = self._connection()
-            try:
-                data = data[connection.send(data) :]
-            except (BlockingIOError, ssl.SSLWantWriteError):
-                await anyio.wait_writable(connection)
-            except OSError as error:
-                raise self._gone() from error
+        async with self._sending:
+            while data:
+                connection = self._connection()
+                try:
+                    data = data[connection.send(data) :]
+                except (BlockingIOError, ssl.SSLWantWriteError):
+                    await anyio.wait_writable(connection)
+                except OSError as error:
+                    raise self._gone() from error
 
     async def receive(self) -> dict[str, Any]:
         """Return the runner's next frame. Raises ``EOFError`` or ``FrameError``."""
+        if self._pumped is None:
+            return await self._receive()
+        try:
+            return await self._pumped.receive()
+        except anyio.EndOfStream:
+            raise self._gone() from None
+
+    async def _pump(self, *, task_status: TaskStatus[None]) -> None:
+        """Read all the time, so that wires are served while nobody waits for a result."""
+        give, self._pumped = anyio.create_memory_object_stream[dict[str, Any]](_FRAMES_WAITING)
+        task_status.started()
+        async with give:
+            with suppress(EOFError, FrameError, anyio.BrokenResourceError, OSError):
+                while True:
+                    frame = await self._receive()
+                    if frame.get("type") in WIRE_FRAMES and self._wires is not None:
+                        self._wires.take(frame)
+                    else:
+                        await give.send(frame)
+        if self._wires is not None:
+            self._wires.hang_up()
+
+    async def _receive(self) -> dict[str, Any]:
         while not self._frames:
             connection = self._connection()
             try:
@@ -166,9 +216,19 @@ class ContainerWorker:
         self._ended = True
         return EOFError("the container ended")
 
+    def taint(self) -> None:
+        """Close its egress for good."""
+        if self._door is not None:
+            self._door.taint()
+
     async def kill(self) -> None:
         """Kill the container and wait until the engine has removed it."""
         self._ended = True
+        if self._socket is not None:
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)  # wakes whoever reads
+        if self._pumped is not None:
+            self._pumped.close()
         if self._attached is not None:
             self._attached.close()
             self._attached = self._socket = None
@@ -177,7 +237,7 @@ class ContainerWorker:
             await anyio.to_thread.run_sync(remove_container, self._api, container_id)
 
 
-def _hello(limits: Limits, build: ContainerBuild) -> dict[str, Any]:
+def _hello(limits: Limits, build: ContainerBuild, *, egress: bool) -> dict[str, Any]:
     """Return the frame that a runner waits for before its first run."""
     wrong = [name for name in build.preload if not all(p.isidentifier() for p in name.split("."))]
     if wrong:
@@ -186,4 +246,5 @@ def _hello(limits: Limits, build: ContainerBuild) -> dict[str, Any]:
         "op": "hello",
         "memory_bytes": limits.memory_mib << 20,
         "preload": list(build.preload),
+        "egress": egress,
     }

@@ -45,6 +45,8 @@ _COPIED = (
     "frames.py",
     "docker/child.py",
     "docker/interpreter.py",
+    "docker/line.py",
+    "docker/outlet.py",
     "docker/processes.py",
     "docker/runner.py",
     "docker/workspace.py",

@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
-from agentkit.errors import SandboxError
 from agentkit.sandbox.check import python_version
 from agentkit.sandbox.docker.container import ContainerBuild, ContainerWorker
 from agentkit.sandbox.docker.engine import connect, require_runtime
 from agentkit.sandbox.docker.image import find_image
 from agentkit.sandbox.docker.packages import BUNDLED_LOCK, PackageLock
 from agentkit.sandbox.docker.reaping import reap
+from agentkit.sandbox.egress import EgressDoor
 from agentkit.sandbox.interface import Limits, Tier
 from agentkit.sandbox.session import open_session
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
@@ -96,11 +96,22 @@ class DockerSandbox:
         """Connect to the engine; give the function that starts a container. Raises
         ``SandboxError``.
         """
-        if egress is not None:
-            raise SandboxError("the docker tier has no egress yet", cure="leave egress out")
+        door = None if egress is None else EgressDoor(egress)
         client, image_id = await anyio.to_thread.run_sync(self._ready_engine)
         try:
-            yield partial(_start_worker, client, limits, image_id, self._build)
+            failure: Exception | None = None
+            async with anyio.create_task_group() as group:
+
+                def make() -> ContainerWorker:
+                    return ContainerWorker(client, limits, door=door, group=group)
+
+                try:
+                    yield partial(_start_worker, make, image_id, self._build)
+                except Exception as error:  # noqa: BLE001  raised below, as it is and not in a group
+                    failure = error
+                group.cancel_scope.cancel()
+            if failure is not None:
+                raise failure
         finally:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(client.close)
@@ -125,12 +136,9 @@ class DockerSandbox:
 
 
 async def _start_worker(
-    client: docker.DockerClient,
-    limits: Limits,
-    image_id: str,
-    build: ContainerBuild,
+    make: Callable[[], ContainerWorker], image_id: str, build: ContainerBuild
 ) -> ContainerWorker:
-    worker = ContainerWorker(client, limits)
+    worker = make()
     try:
         await worker.start(image_id, build)
     except BaseException:

@@ -181,6 +181,9 @@ class _WorkerProcess:
             self._frames.extend(self._reader.feed(data))
         return self._frames.pop(0)
 
+    def taint(self) -> None:
+        """Do nothing: there is no egress to close."""
+
     async def kill(self) -> None:
         """Kill the worker's whole group and wait until it is gone."""
         process, self._process = self._process, None
