@@ -27,6 +27,7 @@ from agentkit.sandbox.interface import (
     SandboxSession,
     Tier,
 )
+from agentkit.sandbox.pool import PoolState, SandboxPool
 
 if TYPE_CHECKING:
     from agentkit.sandbox.docker import DockerSandbox
@@ -48,8 +49,10 @@ __all__ = [
     "ImportAllowlist",
     "Limits",
     "OutputObserver",
+    "PoolState",
     "ResourceUsage",
     "Sandbox",
+    "SandboxPool",
     "SandboxSession",
     "Tier",
     "WasmSandbox",

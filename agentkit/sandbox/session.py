@@ -104,7 +104,10 @@ async def open_session(
 
 
 class WorkerSession:
-    """Implements ``SandboxSession`` over workers that ``start_worker`` makes."""
+    """Implements ``SandboxSession`` over workers that ``start_worker`` makes.
+
+    ``worker``: a clean one to begin with. ``runs`` and ``violated`` say what has happened so far.
+    """
 
     def __init__(
         self,
@@ -113,13 +116,14 @@ class WorkerSession:
         *,
         fresh: bool = False,
         imports: ImportAllowlist | None = None,
+        worker: Worker | None = None,
     ) -> None:
         self._start_worker = start_worker
         self._limits = limits
         self._fresh = fresh
         self._imports = imports
         self._lock = anyio.Lock()
-        self._worker: Worker | None = None
+        self._worker = worker
         self._used = False
         self._resetting = False
         self._closed = False
@@ -191,9 +195,18 @@ class WorkerSession:
         self._closed = True
         await self._drop_worker()
 
+    @property
+    def busy(self) -> bool:
+        """Whether a run is going on."""
+        return self._lock.locked()
+
+    def seal(self) -> None:
+        """Refuse further runs."""
+        self._closed = True
+
     async def detach(self) -> Worker | None:
         """Close the session and return its worker, reset; None where there is none to keep."""
-        self._closed = True
+        self.seal()
         async with self._lock:
             await self._begin_reset()
             await self._finish_reset()

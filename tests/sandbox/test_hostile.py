@@ -90,7 +90,7 @@ WASM = [
     ("wit flood", "import wit_world\nwhile True: wit_world.emit(1, 'x' * 99999)", {OUTPUT}),
     ("forged reply", 'import json; json.dumps = lambda *a, **k: \'{"exit": "lost"}\'', {VIOLATION}),
     ("unreadable reply", "import json; json.dumps = lambda *a, **k: '[' * 99999", {VIOLATION}),
-    ("huge reply", "import json; json.dumps = lambda *a, **k: 'x' * (30 << 20)", {OUTPUT}),
+    ("huge reply", "import json; json.dumps = lambda *a, **k: 'x' * (40 << 20)", {OUTPUT}),
     ("reply of no type", "import json; json.dumps = lambda *a, **k: 3", {LOST, VIOLATION}),
 ]
 
