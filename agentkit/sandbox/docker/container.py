@@ -66,17 +66,15 @@ class ContainerWorker:
         client: docker.DockerClient,
         limits: Limits,
         *,
-        door: EgressDoor | None = None,
-        group: TaskGroup | None = None,
+        egress: TaskGroup | None = None,
     ) -> None:
-        """``door``: the egress it has; served by tasks in ``group``."""
+        """``egress``: whose tasks serve the code's connections, for a container that has any."""
         self._api = client.api
-        self._door = door
         self._pumped: MemoryObjectReceiveStream[dict[str, Any]] | None = None
         self._wires: Wires | None = None
-        if door is not None and group is not None:
-            self._wires = Wires(self.send, door, group)
-            self._group = group
+        if egress is not None:
+            self._wires = Wires(self.send, egress)
+            self._group = egress
         self._sending = anyio.Lock()
         self._limits = limits
         self._reader = FrameReader(frame_bytes(limits))
@@ -216,10 +214,10 @@ class ContainerWorker:
         self._ended = True
         return EOFError("the container ended")
 
-    def taint(self) -> None:
-        """Close its egress for good."""
-        if self._door is not None:
-            self._door.taint()
+    def use_door(self, door: EgressDoor) -> None:
+        """Let code out through ``door`` from now on."""
+        if self._wires is not None:
+            self._wires.door = door
 
     async def kill(self) -> None:
         """Kill the container and wait until the engine has removed it."""

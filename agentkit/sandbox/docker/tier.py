@@ -21,7 +21,6 @@ from agentkit.sandbox.docker.engine import connect, require_runtime
 from agentkit.sandbox.docker.image import find_image
 from agentkit.sandbox.docker.packages import BUNDLED_LOCK, PackageLock
 from agentkit.sandbox.docker.reaping import reap
-from agentkit.sandbox.egress import EgressDoor
 from agentkit.sandbox.interface import Limits, Tier
 from agentkit.sandbox.session import open_session
 
@@ -96,14 +95,13 @@ class DockerSandbox:
         """Connect to the engine; give the function that starts a container. Raises
         ``SandboxError``.
         """
-        door = None if egress is None else EgressDoor(egress)
         client, image_id = await anyio.to_thread.run_sync(self._ready_engine)
         try:
             failure: Exception | None = None
             async with anyio.create_task_group() as group:
 
                 def make() -> ContainerWorker:
-                    return ContainerWorker(client, limits, door=door, group=group)
+                    return ContainerWorker(client, limits, egress=None if egress is None else group)
 
                 try:
                     yield partial(_start_worker, make, image_id, self._build)

@@ -41,13 +41,15 @@ _log = structlog.get_logger(__name__)
 
 
 class Wires:
-    """The wires of one container. ``send`` takes a frame to its runner."""
+    """The wires of one container. ``send`` takes a frame to its runner. ``door``: that of the
+    session that holds the container; without one, nothing is served.
+    """
 
     def __init__(
-        self, send: Callable[[dict[str, Any]], Awaitable[None]], door: EgressDoor, group: TaskGroup
+        self, send: Callable[[dict[str, Any]], Awaitable[None]], group: TaskGroup
     ) -> None:
+        self.door: EgressDoor | None = None
         self._send = send
-        self._door = door
         self._group = group
         self._wires: dict[int, _Wire] = {}
 
@@ -66,19 +68,19 @@ class Wires:
                 wire.end()
         elif wire is not None:
             wire.feed(_data(frame))
-        elif len(self._wires) < _WIRES:
+        elif len(self._wires) < _WIRES and self.door is not None:
             wire = self._wires[number] = _Wire(number, self._send)
             wire.feed(_data(frame))
-            self._group.start_soon(self._serve, wire)
+            self._group.start_soon(self._serve, wire, self.door)
 
     def hang_up(self) -> None:
         """End all wires: their container is gone."""
         for wire in self._wires.values():
             wire.end()
 
-    async def _serve(self, wire: _Wire) -> None:
+    async def _serve(self, wire: _Wire, door: EgressDoor) -> None:
         try:
-            await serve(wire, self._door)
+            await serve(wire, door)
         except Exception:  # noqa: BLE001  a defect here ends this connection, and never the session
             _log.exception("sandbox_egress_failed")
             wire.end()

@@ -29,6 +29,7 @@ from agentkit.sandbox.session import open_session
 from agentkit.sandbox.wasm.build import boot_command, ensure_guest, versions
 
 if TYPE_CHECKING:
+    from agentkit.sandbox.egress import EgressDoor
     from collections.abc import AsyncIterator
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
@@ -181,8 +182,8 @@ class _WorkerProcess:
             self._frames.extend(self._reader.feed(data))
         return self._frames.pop(0)
 
-    def taint(self) -> None:
-        """Do nothing: there is no egress to close."""
+    def use_door(self, door: EgressDoor) -> None:
+        """Do nothing: this tier refuses sessions with egress."""
 
     async def kill(self) -> None:
         """Kill the worker's whole group and wait until it is gone."""
