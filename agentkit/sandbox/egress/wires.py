@@ -45,9 +45,7 @@ class Wires:
     session that holds the container; without one, nothing is served.
     """
 
-    def __init__(
-        self, send: Callable[[dict[str, Any]], Awaitable[None]], group: TaskGroup
-    ) -> None:
+    def __init__(self, send: Callable[[dict[str, Any]], Awaitable[None]], group: TaskGroup) -> None:
         self.door: EgressDoor | None = None
         self._send = send
         self._group = group

@@ -29,7 +29,6 @@ from agentkit.sandbox.session import open_session
 from agentkit.sandbox.wasm.build import boot_command, ensure_guest, versions
 
 if TYPE_CHECKING:
-    from agentkit.sandbox.egress import EgressDoor
     from collections.abc import AsyncIterator
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from anyio.abc import Process
 
     from agentkit.progress import Progress
+    from agentkit.sandbox.egress import EgressDoor
     from agentkit.sandbox.interface import Egress, ImportAllowlist, SandboxSession
     from agentkit.sandbox.session import StartWorker
     from agentkit.sandbox.wasm.cache import CachedFile
