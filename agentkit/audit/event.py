@@ -25,6 +25,7 @@ class EventKind(StrEnum):
     APPROVAL = "approval"  # a person's answer, bound to the arguments' digest
     INTENT = "intent"  # a side effect is about to start
     OUTCOME = "outcome"  # how it ended; same run and call id as its intent
+    EXECUTION = "execution"  # code ran in a sandbox: how it ended, and what it used
     MODEL = "model"  # a model was asked, or answered
     ANSWER = "answer"
     TURN_ENDED = "turn_ended"

@@ -20,6 +20,7 @@ from agentkit.cli.licence import licence
 from agentkit.cli.logs import LogLevel, configure_logs
 from agentkit.cli.run import run
 from agentkit.cli.sandbox import build, check
+from agentkit.cli.sandbox_run import run as run_in_sandbox
 from agentkit.cli.schema import schema
 from agentkit.cli.validate import validate
 
@@ -58,6 +59,9 @@ app.add_typer(_audit, name="audit", rich_help_panel=_PROVE)
 _evaluate.command(epilog="Example: agentkit evaluate tools --cases 100")(tools)
 _sandbox.command(epilog="Example: agentkit sandbox build")(build)
 _sandbox.command(epilog="Example: agentkit sandbox check wasm")(check)
+_sandbox.command("run", epilog="Example: agentkit sandbox run code.py --files data.csv --out made")(
+    run_in_sandbox
+)
 
 _packages = typer.Typer(no_args_is_help=True, help="The packages that code in Docker may use.")
 _sandbox.add_typer(_packages, name="packages")

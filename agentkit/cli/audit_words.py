@@ -63,6 +63,11 @@ def _outcome(entry: Entry) -> str:
     return f"{_named(entry, 'tool')}: {_named(entry, 'status')}: {_content(entry)}"
 
 
+def _execution(entry: Entry) -> str:
+    how = f"{_named(entry, 'tier')}: {_named(entry, 'exit_reason')}"
+    return f"{how}, {_named(entry, 'wall_s')} s, {_named(entry, 'output_bytes')} bytes of output"
+
+
 def _model(entry: Entry) -> str:
     calls = entry.record.body.get("calls")
     if isinstance(calls, list) and calls:
@@ -88,6 +93,7 @@ _WORDS = MappingProxyType(
         EventKind.APPROVAL: _approval,
         EventKind.INTENT: _intent,
         EventKind.OUTCOME: _outcome,
+        EventKind.EXECUTION: _execution,
         EventKind.MODEL: _model,
         EventKind.ANSWER: _content,
         EventKind.TURN_ENDED: _ended,

@@ -26,7 +26,7 @@ from agentkit.sandbox import Tier, open_sandbox
 from agentkit.startup.licence import decide_licences
 from agentkit.startup.models import open_guard_model, open_model
 from agentkit.startup.report import StartupCheck, StartupReport
-from agentkit.tools import load_tool, python_tool
+from agentkit.tools import execution_facts, load_tool, python_tool
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from agentkit.messages import JsonObject
     from agentkit.model import ChatModel
     from agentkit.progress import Progress
-    from agentkit.sandbox import Sandbox
+    from agentkit.sandbox import Execution, Sandbox
     from agentkit.spec import LoadedSpec
     from agentkit.startup.report import StartupObserver
     from agentkit.tools import Tool
@@ -194,7 +194,21 @@ class _Startup:
                 place=self.loaded.place("sandbox", "tier"),
                 exit_code=error.exit_code,
             ) from error
-        return (python_tool(session),)
+        return (python_tool(session, record=self._record_execution),)
+
+    async def _record_execution(self, call_id: str, execution: Execution) -> None:
+        """Record how code ended. Not left out where the turn is cancelled meanwhile."""
+        body = {"tier": self.loaded.spec.sandbox.tier.value, **execution_facts(execution)}
+        with anyio.CancelScope(shield=True):
+            await self.log.record(
+                AuditEvent(
+                    kind=EventKind.EXECUTION,
+                    run_id=self.run_id,
+                    call_id=call_id,
+                    body=body,
+                    sensitive={"error": execution.error},
+                )
+            )
 
     def _sandbox(self) -> Sandbox:
         if self.loaded.spec.sandbox.tier is Tier.WASM:

@@ -3,7 +3,7 @@
 from agentkit.tools.declaration import Effect, ReturnRule, Tool, ToolCall, ToolFunction
 from agentkit.tools.decorator import tool
 from agentkit.tools.loading import load_tool
-from agentkit.tools.python import execution_text, python_tool
+from agentkit.tools.python import execution_facts, execution_text, python_tool
 
 __all__ = [
     "Effect",
@@ -11,6 +11,7 @@ __all__ = [
     "Tool",
     "ToolCall",
     "ToolFunction",
+    "execution_facts",
     "execution_text",
     "load_tool",
     "python_tool",

@@ -15,12 +15,12 @@ from agentkit.sandbox.interface import ExitReason
 from agentkit.tools.declaration import Effect, Tool, ToolCall
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from agentkit.messages import JsonObject
     from agentkit.sandbox.interface import Execution, SandboxSession
 
-__all__ = ["execution_text", "python_tool"]
+__all__ = ["execution_facts", "execution_text", "python_tool"]
 
 _PARAMETERS: JsonObject = {
     "type": "object",
@@ -31,12 +31,16 @@ _PARAMETERS: JsonObject = {
 
 
 def python_tool(
-    session: SandboxSession, *, observe: Callable[[str, Execution], None] | None = None
+    session: SandboxSession,
+    *,
+    observe: Callable[[str, Execution], None] | None = None,
+    record: Callable[[str, Execution], Awaitable[None]] | None = None,
 ) -> Tool:
     """Return the ``python`` tool over one open session.
 
-    ``observe`` is told of each finished run by its call id, for a face that shows it. Calls run
-    one after the other: they share the session's state.
+    ``observe`` is told of each finished run by its call id, for a face that shows it; ``record``
+    writes it down before the model hears of it, and may raise to stop the turn. Calls run one
+    after the other: they share the session's state.
     """
     turn = anyio.Lock()
 
@@ -46,6 +50,8 @@ def python_tool(
             raise ToolError("code must be a string")
         async with turn:
             execution = await session.run(code)
+        if record is not None:
+            await record(call.call_id, execution)
         if observe is not None:
             observe(call.call_id, execution)
         text = execution_text(execution)
@@ -74,3 +80,20 @@ def execution_text(execution: Execution) -> str:
     if execution.state_lost:
         pieces.append("[the interpreter was restarted: earlier variables are gone]")
     return "\n".join(piece for piece in pieces if piece) or "[no output]"
+
+
+def execution_facts(execution: Execution) -> JsonObject:
+    """Return what an audit keeps of a run for ever: how it ended and what it used, no content."""
+    usage = execution.usage
+    return {
+        "exit_reason": execution.exit_reason.value,
+        "state_lost": execution.state_lost,
+        "artifacts": [
+            {"kind": artifact.kind.value, "bytes": len(artifact.data)}
+            for artifact in execution.artifacts
+        ],
+        "wall_s": round(usage.wall_s, 6),
+        "cpu_s": round(usage.cpu_s, 6),
+        "peak_memory_bytes": usage.peak_memory_bytes,
+        "output_bytes": usage.output_bytes,
+    }
