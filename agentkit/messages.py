@@ -17,6 +17,7 @@ __all__ = [
     "ImagePart",
     "JsonObject",
     "JsonValue",
+    "LabelledField",
     "Message",
     "Part",
     "Role",
@@ -83,14 +84,31 @@ class ToolCallPart:
 
 
 @dataclass(frozen=True, slots=True)
+class LabelledField:
+    """One scalar inside a tool result: its ``path`` (``$.messages[0].id``), where it stands in the
+    result's text (``text[start:end]``, a JSON string with its quotes), and its own label.
+    """
+
+    path: str
+    start: int
+    end: int
+    label: Label
+
+
+@dataclass(frozen=True, slots=True)
 class ToolResultPart:
-    """What came back for ``call_id``: the tool's output, or why there is none (``is_error``)."""
+    """What came back for ``call_id``: the tool's output, or why there is none (``is_error``).
+
+    ``label`` joins everything in it; ``fields`` carry labels of their own, in order and without
+    overlap. Text outside them has the part's label.
+    """
 
     call_id: str
     name: str
     text: str
     label: Label
     is_error: bool = False
+    fields: tuple[LabelledField, ...] = ()
 
 
 Part = TextPart | ImagePart | VideoFramePart | DocumentPagePart | ToolCallPart | ToolResultPart

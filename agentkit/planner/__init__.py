@@ -3,7 +3,7 @@
 from agentkit.planner.answer import Answer, TurnResult
 from agentkit.planner.approval import Approval, ApprovalRequest, Approver, NobodyPresent
 from agentkit.planner.budget import TurnLimits
-from agentkit.planner.checks import ToolPolicy
+from agentkit.planner.commitment import Commitment, Committed
 from agentkit.planner.decision import Decision, Evidence, Outcome, Ruling
 from agentkit.planner.events import (
     ApprovalGiven,
@@ -16,6 +16,7 @@ from agentkit.planner.events import (
     TurnEvent,
 )
 from agentkit.planner.gate import Gate
+from agentkit.planner.rules import ToolPolicy
 from agentkit.planner.turn import Planner
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
     "Approver",
     "CallFinished",
     "CallRuled",
+    "Commitment",
+    "Committed",
     "ContentJudged",
     "Decision",
     "Evidence",

@@ -18,12 +18,11 @@ import structlog
 
 from agentkit.errors import AgentkitError, ToolError
 from agentkit.guards import Action, Boundary, GuardContext
-from agentkit.labels import Integrity, Label, Source, SourceKind, join_all
 from agentkit.messages import ToolCallPart, ToolResultPart
 from agentkit.planner.approval import Approval, ApprovalRequest
 from agentkit.planner.decision import Decision, Outcome
 from agentkit.planner.events import ApprovalGiven, CallFinished, CallRuled, ContentJudged
-from agentkit.tools.declaration import Tool, ToolCall
+from agentkit.tools.declaration import ToolCall
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,9 +30,12 @@ if TYPE_CHECKING:
     from agentkit.guards import GuardPipeline
     from agentkit.messages import Message
     from agentkit.planner.approval import Approver
+    from agentkit.planner.commitment import Commitment
+    from agentkit.planner.decision import Ruling
     from agentkit.planner.events import Observer
     from agentkit.planner.gate import Gate
     from agentkit.planner.record import Recorder
+    from agentkit.tools.declaration import Tool
 
 __all__ = ["CallRoom", "Settled", "ask_person"]
 
@@ -43,11 +45,12 @@ _log = structlog.get_logger(__name__)
 @dataclass(frozen=True, slots=True)
 class Settled:
     """The results of one reply's calls, in the calls' order. ``suspect``: a guard found signs of
-    injection in one of them.
+    injection in one of them. ``admitted``: every call of the turn that might run so far.
     """
 
     results: tuple[ToolResultPart, ...]
     suspect: bool
+    admitted: tuple[ToolCallPart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +65,30 @@ class CallRoom:
     observe: Observer
 
     async def settle(
-        self, calls: Sequence[ToolCallPart], conversation: Sequence[Message], *, suspect: bool
+        self,
+        calls: Sequence[ToolCallPart],
+        conversation: Sequence[Message],
+        *,
+        commitment: Commitment,
+        admitted: tuple[ToolCallPart, ...],
+        suspect: bool,
     ) -> Settled:
-        """Rule over the calls and run those that may run.
+        """Rule over the calls and run those that may run, after those ``admitted`` before them.
 
         Raises ``AuditError`` and ``SandboxError``: without a log or a wall nothing goes on.
         """
         results: dict[str, ToolResultPart] = {}
         permitted: list[ToolCallPart] = []
         for call in calls:
-            refusal = await self._permit(call, conversation, suspect=suspect)
+            with self.recorder.timings.room("gate"):
+                ruling = await self.gate.rule(
+                    call,
+                    conversation,
+                    commitment=commitment,
+                    admitted=(*admitted, *permitted),
+                    suspect=suspect,
+                )
+            refusal = await self._permit(call, ruling)
             if refusal is None:
                 permitted.append(call)
             else:
@@ -82,7 +99,7 @@ class CallRoom:
 
         async def carry_out(call: ToolCallPart) -> None:
             try:
-                result, suspicious = await self._run(call)
+                result, suspicious = await self._run(call, conversation)
             except AgentkitError as error:
                 failures.append(error)
                 return
@@ -95,14 +112,14 @@ class CallRoom:
                 group.start_soon(carry_out, call)
         if failures:
             raise failures[0]
-        return Settled(tuple(results[call.call_id] for call in calls), suspect or bool(suspects))
+        return Settled(
+            tuple(results[call.call_id] for call in calls),
+            suspect or bool(suspects),
+            (*admitted, *permitted),
+        )
 
-    async def _permit(
-        self, call: ToolCallPart, conversation: Sequence[Message], *, suspect: bool
-    ) -> Decision | None:
+    async def _permit(self, call: ToolCallPart, ruling: Ruling) -> Decision | None:
         """Return None where the call may run, else the decision that forbids it."""
-        with self.recorder.timings.room("gate"):
-            ruling = await self.gate.rule(call, conversation, suspect=suspect)
         await self.recorder.ruled(call, ruling)
         self.observe(CallRuled(call, ruling))
         if ruling.final.outcome is Outcome.ALLOW:
@@ -124,7 +141,9 @@ class CallRoom:
             ruling.final.cure,
         )
 
-    async def _run(self, call: ToolCallPart) -> tuple[ToolResultPart, bool]:
+    async def _run(
+        self, call: ToolCallPart, conversation: Sequence[Message]
+    ) -> tuple[ToolResultPart, bool]:
         tool = self.tools[call.name]
         await self.recorder.intent(call, tool.effect.value)
         key = hashlib.sha256(f"{self.recorder.run_id}\0{call.call_id}".encode()).hexdigest()
@@ -146,24 +165,32 @@ class CallRoom:
         finally:
             await self.recorder.outcome(call, status, text)
         elapsed_s = time.perf_counter() - start
-        label = _result_label(tool, call)
-        return await self._guarded(call, text, label, is_error=status != "ok", elapsed_s=elapsed_s)
+        return await self._guarded(
+            call, text, conversation, is_error=status != "ok", elapsed_s=elapsed_s
+        )
 
     async def _guarded(
-        self, call: ToolCallPart, text: str, label: Label, *, is_error: bool, elapsed_s: float
+        self,
+        call: ToolCallPart,
+        text: str,
+        conversation: Sequence[Message],
+        *,
+        is_error: bool,
+        elapsed_s: float,
     ) -> tuple[ToolResultPart, bool]:
         """Judge a result before the model reads it: block replaces it, redact removes passages,
-        review lets it through and marks the turn.
+        review lets it through and marks the turn. What is left of it is labelled.
         """
         with self.recorder.timings.room("guards"):
             judgement = await self.guards.judge(text, GuardContext.of(Boundary.TOOL_RESULT))
-        await self.recorder.judged(Boundary.TOOL_RESULT, judgement, call.call_id, label)
-        self.observe(ContentJudged(Boundary.TOOL_RESULT, judgement))
         if judgement.action is Action.BLOCK:
             text, is_error = f"[withheld by the guards: {judgement.decisive.reason}]", True
         else:
             text = judgement.text
-        result = ToolResultPart(call.call_id, call.name, text, label, is_error)
+        with self.recorder.timings.room("gate"):
+            result = self.gate.label(call, text, conversation, is_error=is_error)
+        await self.recorder.judged(Boundary.TOOL_RESULT, judgement, call.call_id, result.label)
+        self.observe(ContentJudged(Boundary.TOOL_RESULT, judgement))
         self.observe(CallFinished(call, result, ran=True, elapsed_s=elapsed_s))
         return result, judgement.action in {Action.REVIEW, Action.BLOCK}
 
@@ -189,11 +216,3 @@ def _refused(call: ToolCallPart, decision: Decision) -> ToolResultPart:
     text = f"Denied by rule {decision.rule}: {decision.reason}.{cure}"
     # The reason may quote the model's own arguments, so the call's label stays on it.
     return ToolResultPart(call.call_id, call.name, text, call.label, is_error=True)
-
-
-def _result_label(tool: Tool, call: ToolCallPart) -> Label:
-    source = Source(SourceKind.TOOL, f"{tool.name}#{call.call_id}")
-    if tool.returns == "inputs":
-        return join_all([call.label, Label(Integrity.TRUSTED, sources=(source,))])
-    integrity = Integrity.TRUSTED if tool.returns == "trusted" else Integrity.UNTRUSTED
-    return Label(integrity, call.label.readers, (source,))

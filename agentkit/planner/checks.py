@@ -1,65 +1,25 @@
-"""The gate's checks, one function each: a proposed call in, one ``Decision`` out.
+"""The gate's checks over a call by itself: its schema, the operator's constraints, its rate.
 
-A check decides from the call, the tool's declaration, the operator's policy and the conversation;
-none of them asks a model.
+Each is one function: a proposed call in, one ``Decision`` out. None of them asks a model. The
+rules over where values came from stand in ``rules/``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from jsonschema import Draft202012Validator
 
 from agentkit.planner.decision import Decision, Evidence, Outcome
-from agentkit.planner.provenance import Origin, trace
-from agentkit.tools.declaration import Effect, Tool
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from agentkit.messages import JsonObject, Message, ToolCallPart
+    from agentkit.messages import JsonObject
     from agentkit.planner.rate import RateLimiter
+    from agentkit.planner.rules import Proposal
 
-__all__ = [
-    "Proposal",
-    "ToolPolicy",
-    "check_approval",
-    "check_constraints",
-    "check_provenance",
-    "check_rate",
-    "check_schema",
-]
+__all__ = ["check_approval", "check_constraints", "check_rate", "check_schema"]
 
 _SHOWN_CHARACTERS = 120
-
-
-@dataclass(frozen=True, slots=True)
-class ToolPolicy:
-    """The operator's word on one allowed tool.
-
-    ``approval``: ``ask`` before every call, or ``auto``: ask where provenance demands it.
-    ``arguments``: JSON Schema that arguments must match besides the tool's own. ``None`` in
-    ``calls_per_minute``: no rate limit.
-    """
-
-    approval: Literal["auto", "ask"] = "auto"
-    arguments: JsonObject | None = None
-    calls_per_minute: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """A call with what the checks need to know: its tool, its policy, the conversation so far.
-
-    ``suspect``: a guard found signs of injection in this turn's content.
-    """
-
-    call: ToolCallPart
-    tool: Tool
-    policy: ToolPolicy
-    conversation: Sequence[Message]
-    suspect: bool = False
 
 
 def check_schema(proposal: Proposal) -> Decision:
@@ -73,40 +33,6 @@ def check_constraints(proposal: Proposal) -> Decision:
         return Decision(Outcome.ALLOW, "constraints", "none are set")
     cure = f"stay within tools.{proposal.tool.name}.arguments, or have the operator widen it"
     return _match("constraints", proposal.policy.arguments, proposal, cure)
-
-
-def check_provenance(proposal: Proposal) -> Decision:
-    """Ask where an effect would land on a value that untrusted content made or influenced.
-
-    Reads run. A write or an external effect runs when each sensitive argument is the user's or
-    the operator's own, or was made by a model that had read nothing untrusted.
-    """
-    tool = proposal.tool
-    if tool.effect is Effect.READ:
-        return Decision(Outcome.ALLOW, "provenance", "the tool only reads")
-    doubtful = [
-        origin
-        for origin in trace(proposal.call, proposal.conversation)
-        if tool.is_sensitive(_parameter(origin)) and not origin.label.is_trusted
-    ]
-    if doubtful:
-        return Decision(
-            Outcome.ASK,
-            "provenance",
-            f"{tool.name} has a {tool.effect} effect and {doubtful[0].path} does not come from "
-            "the user or the operator",
-            "a person approves, or the user names the value in their own words",
-            tuple(_evidence(origin) for origin in doubtful),
-        )
-    if proposal.suspect:
-        return Decision(
-            Outcome.ASK,
-            "suspect_content",
-            f"{tool.name} has a {tool.effect} effect and this turn read content that looks like "
-            "an injected instruction",
-            "a person approves, or the user asks again without that content",
-        )
-    return Decision(Outcome.ALLOW, "provenance", "every sensitive value has a trusted origin")
 
 
 def check_approval(proposal: Proposal) -> Decision:
@@ -147,13 +73,3 @@ def _match(rule: str, schema: JsonObject, proposal: Proposal, cure: str) -> Deci
         cure,
         (Evidence(where, message, "model"),),
     )
-
-
-def _parameter(origin: Origin) -> str:
-    return origin.path.removeprefix("$.").split(".")[0].split("[")[0]
-
-
-def _evidence(origin: Origin) -> Evidence:
-    sources = ", ".join(str(source) for source in origin.label.sources) or "unknown"
-    how = "found in" if origin.found else "made by the model after reading"
-    return Evidence(origin.path, origin.value[:_SHOWN_CHARACTERS], f"{how} {sources}")

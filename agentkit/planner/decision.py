@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from agentkit.labels import Label
     from agentkit.messages import JsonObject
 
 __all__ = ["Decision", "Evidence", "Outcome", "Ruling"]
@@ -30,11 +31,29 @@ _ORDER = {outcome: rank for rank, outcome in enumerate(Outcome)}
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One fact behind a decision: the argument's path, its value (shortened), where it is from."""
+    """One fact behind a decision: the argument's path, its value (shortened), where it is from.
+
+    ``origin``: the same for people to read. ``call_id`` and ``span`` (start and end in that call's
+    result text): the place it was found in, where it was. ``label``: the value's own.
+    """
 
     path: str
     value: str
     origin: str
+    call_id: str = ""
+    span: tuple[int, int] | None = None
+    label: Label | None = None
+
+    def to_json(self) -> JsonObject:
+        """Return the fact as the audit log keeps it; the value itself stays out of it."""
+        body: JsonObject = {"path": self.path, "origin": self.origin}
+        if self.call_id:
+            body["call_id"] = self.call_id
+        if self.span is not None:
+            body["span"] = [*self.span]
+        if self.label is not None:
+            body["integrity"] = self.label.integrity.value
+        return body
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +75,7 @@ class Decision:
         return {
             "outcome": self.outcome.value,
             "rule": self.rule,
-            "origins": [f"{item.path}: {item.origin}" for item in self.evidence],
+            "evidence": [item.to_json() for item in self.evidence],
         }
 
 

@@ -11,23 +11,34 @@ What is not covered: what a permitted tool does inside its function, and values 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
 
 from agentkit.guards import Action, Boundary, GuardContext
+from agentkit.labels import Integrity, Label, Source, SourceKind
+from agentkit.messages import ToolResultPart
 from agentkit.planner.checks import (
-    Proposal,
-    ToolPolicy,
     check_approval,
     check_constraints,
-    check_provenance,
     check_rate,
     check_schema,
 )
-from agentkit.planner.decision import Decision, Outcome, Ruling
-from agentkit.planner.provenance import leaves
+from agentkit.planner.commitment import Commitment
+from agentkit.planner.decision import Decision, Evidence, Outcome, Ruling
+from agentkit.planner.digest import policy_digest
+from agentkit.planner.provenance import ConversationIndex, Tracer, leaves
+from agentkit.planner.provenance.results import USER, label_result
 from agentkit.planner.rate import RateLimiter
+from agentkit.planner.rules import (
+    Proposal,
+    ToolPolicy,
+    check_commitment,
+    check_content,
+    check_provenance,
+)
+from agentkit.planner.rules.proposal import schema_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,8 +68,11 @@ class Gate:
     ) -> None:
         self._tools = {tool.name: tool for tool in tools}
         self._policies = {name: policies.get(name, ToolPolicy()) for name in self._tools}
+        self._names = {tool.name: schema_names(tool.parameters) for tool in tools}
         self._guards = guards
         self._code_guards = code_guards
+        self._index = ConversationIndex()
+        self._digest = policy_digest(tools, self._policies)
         self._limiter = RateLimiter(
             {
                 name: policy.calls_per_minute
@@ -67,10 +81,28 @@ class Gate:
             }
         )
 
+    @property
+    def digest(self) -> str:
+        """The policy digest: sha256 (hex) over what is declared of every tool and the operator's
+        word on it, as canonical JSON (RFC 8785). It changes with either.
+        """
+        return self._digest
+
     async def rule(
-        self, call: ToolCallPart, conversation: Sequence[Message], *, suspect: bool = False
+        self,
+        call: ToolCallPart,
+        conversation: Sequence[Message],
+        *,
+        commitment: Commitment = Commitment(),
+        admitted: Sequence[ToolCallPart] = (),
+        suspect: bool = False,
     ) -> Ruling:
-        """Rule over one call. Never raises for what a model proposed; stops at the first deny."""
+        """Rule over one call. Never raises for what a model proposed; stops at the first deny.
+
+        ``commitment``: what the user's request implies; nothing, unless it is given. ``admitted``:
+        the calls of this turn that may already run, in order. ``suspect``: a guard found signs of
+        injection; whoever is asked is told.
+        """
         tool = self._tools.get(call.name)
         if tool is None:
             allowed = ", ".join(sorted(self._tools)) or "none"
@@ -84,9 +116,21 @@ class Gate:
                     ),
                 )
             )
-        proposal = Proposal(call, tool, self._policies[call.name], conversation, suspect)
         trail = [Decision(Outcome.ALLOW, "allowlist", "the tool is allowed")]
         try:
+            tracer = Tracer(conversation, self._index)
+            proposal = Proposal(
+                call,
+                tool,
+                self._policies[call.name],
+                conversation,
+                tracer,
+                tracer.trace(call, named=self._names[call.name]),
+                self._tools,
+                commitment,
+                admitted,
+                suspect,
+            )
             await self._extend(trail, proposal)
         except Exception as error:  # noqa: BLE001 - what cannot be decided is denied
             _log.exception("gate_fault", tool=call.name, call_id=call.call_id)
@@ -100,12 +144,41 @@ class Gate:
             )
         return Ruling(tuple(trail))
 
+    def label(
+        self,
+        call: ToolCallPart,
+        text: str,
+        conversation: Sequence[Message],
+        *,
+        is_error: bool = False,
+    ) -> ToolResultPart:
+        """Return the result of a call of an allowed tool, labelled as the tool declares it.
+
+        ``conversation``: up to and with the call. What cannot be labelled is untrusted.
+        """
+        tool = self._tools[call.name]
+        try:
+            tracer = Tracer(conversation, self._index)
+            label, fields = label_result(tool, call, text, tracer, is_error=is_error)
+        except Exception:  # noqa: BLE001 - untrusted as a whole is the strictest label there is
+            _log.exception("label_fault", tool=call.name, call_id=call.call_id)
+            source = Source(SourceKind.TOOL, f"{call.name}#{call.call_id}")
+            label, fields = Label(Integrity.UNTRUSTED, frozenset({USER}), (source,)), ()
+        return ToolResultPart(call.call_id, call.name, text, label, is_error, fields)
+
     async def _extend(self, trail: list[Decision], proposal: Proposal) -> None:
         """Append decisions until one denies; the rate limit is last, so that it counts only calls
         that nothing else denies.
         """
-        for check in (check_schema, check_constraints, check_provenance, check_approval):
-            trail.append(check(proposal))
+        for check in (
+            check_schema,
+            check_constraints,
+            check_provenance,
+            check_content,
+            check_commitment,
+            check_approval,
+        ):
+            trail.append(_with_suspicion(check(proposal), proposal))
             if trail[-1].outcome is Outcome.DENY:
                 return
         for judge in (self._judge_arguments, self._judge_code):
@@ -115,7 +188,7 @@ class Gate:
         trail.append(check_rate(proposal, self._limiter))
 
     async def _judge_arguments(self, proposal: Proposal) -> Decision:
-        text = "\n".join(value for _, value in leaves(proposal.call.arguments))
+        text = "\n".join(str(value) for _, value in leaves(proposal.call.arguments))
         context = GuardContext.of(Boundary.TOOL_ARGUMENTS)
         return _from_judgement("guards", await self._guards.judge(text, context))
 
@@ -126,6 +199,14 @@ class Gate:
             if judgement.action is not Action.ALLOW:
                 return _from_judgement("code_scan", judgement)
         return Decision(Outcome.ALLOW, "code_scan", "nothing forbidden was found")
+
+
+def _with_suspicion(decision: Decision, proposal: Proposal) -> Decision:
+    """Tell whoever is asked that a guard found signs of injection; it decides nothing."""
+    if decision.outcome is not Outcome.ASK or not proposal.suspect:
+        return decision
+    warning = Evidence("$", "", "a guard found signs of injection in what this turn read")
+    return replace(decision, evidence=(*decision.evidence, warning))
 
 
 def _from_judgement(rule: str, judgement: Judgement) -> Decision:

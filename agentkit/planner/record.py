@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from agentkit.labels import Label
     from agentkit.messages import JsonObject, JsonValue, ToolCallPart
     from agentkit.planner.approval import Approval, ApprovalRequest
+    from agentkit.planner.commitment import Commitment
     from agentkit.planner.decision import Ruling
     from agentkit.planner.reply import Reply
     from agentkit.planner.timings import Timings
@@ -87,6 +88,18 @@ class Recorder:
             "completion_tokens": reply.usage.completion_tokens,
         }
         return await self._write(EventKind.MODEL, body=body, sensitive={"text": reply.text})
+
+    async def committed(self, commitment: Commitment, reply: Reply) -> Receipt:
+        """Record what the request implies, before anything untrusted is read."""
+        body: JsonObject = {
+            "step": "commitment",
+            "finish": reply.finish,
+            "tools": [f"{entry.tool} x {entry.count}" for entry in commitment.entries],
+            "prompt_tokens": reply.usage.prompt_tokens,
+            "completion_tokens": reply.usage.completion_tokens,
+        }
+        entries: list[JsonValue] = [entry.to_json() for entry in commitment.entries]
+        return await self._write(EventKind.MODEL, body=body, sensitive={"commitment": entries})
 
     async def ruled(self, call: ToolCallPart, ruling: Ruling) -> Receipt:
         """Record the gate's ruling over a call; a denial is audited like a deed."""

@@ -24,6 +24,8 @@ from agentkit.planner.answer import Answer, TurnResult
 from agentkit.planner.approval import ApprovalRequest, Approver, NobodyPresent
 from agentkit.planner.budget import Budget, TurnLimits
 from agentkit.planner.calls import CallRoom, ask_person
+from agentkit.planner.commit_step import needs_commitment, request_commitment
+from agentkit.planner.commitment import Commitment
 from agentkit.planner.decision import Decision, Outcome
 from agentkit.planner.events import ContentJudged, ModelReplied, Observer, StepStarted, ignore
 from agentkit.planner.record import Recorder
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from agentkit.audit import AuditLog
     from agentkit.guards import GuardPipeline, Judgement, Turn
     from agentkit.labels import Source
+    from agentkit.messages import ToolCallPart
     from agentkit.model.protocol import ChatModel
     from agentkit.planner.gate import Gate
     from agentkit.tools.declaration import Tool
@@ -106,6 +109,8 @@ class _Turn:
     recorder: Recorder
     budget: Budget
     suspect: bool = False
+    commitment: Commitment | None = None
+    admitted: tuple[ToolCallPart, ...] = ()
 
     async def run(self, conversation: tuple[Message, ...], text: str) -> TurnResult:
         await self.recorder.started(text)
@@ -119,8 +124,15 @@ class _Turn:
             proposed = reply.message.calls
             if proposed:
                 self.budget.take_calls(len(proposed))
-                settled = await calls.settle(proposed, conversation, suspect=self.suspect)
+                settled = await calls.settle(
+                    proposed,
+                    conversation,
+                    commitment=await self._commit(conversation, proposed),
+                    admitted=self.admitted,
+                    suspect=self.suspect,
+                )
                 self.suspect = settled.suspect
+                self.admitted = settled.admitted
                 conversation = (*conversation, Message("tool", settled.results))
             elif reply.problems or not reply.text:
                 problems = reply.problems or ("The reply was empty.",)
@@ -160,6 +172,30 @@ class _Turn:
             ModelReplied(budget.steps, reply.message.calls, reply.problems, reply.usage)
         )
         return reply
+
+    async def _commit(
+        self, conversation: tuple[Message, ...], proposed: Sequence[ToolCallPart]
+    ) -> Commitment:
+        """Return what the request implies: asked for once a turn, before the first untrusted read
+        (or the first call, where untrusted content stands in the conversation already).
+        """
+        planner, budget = self.planner, self.budget
+        if self.commitment is not None:
+            return self.commitment
+        if not needs_commitment(planner.tools, conversation, proposed):
+            return Commitment()
+        wanted = budget.tokens_left(planner.settings.max_tokens)
+        with self.recorder.timings.room("model"):
+            self.commitment, reply = await request_commitment(
+                planner.model,
+                conversation,
+                planner.tools,
+                settings=replace(planner.settings, max_tokens=wanted),
+                call_prefix=f"{self.recorder.turn}.commit",
+            )
+        budget.add_tokens(reply.usage.prompt_tokens + reply.usage.completion_tokens)
+        await self.recorder.committed(self.commitment, reply)
+        return self.commitment
 
     async def _answer(self, conversation: tuple[Message, ...], reply: Reply) -> TurnResult:
         text = await self._admit(Boundary.MODEL_OUTPUT, reply.text, conversation[:-1])

@@ -2,15 +2,16 @@
 
 The declaration states the tool's *effect* on the world and how its result is labelled. Both are
 the operator's word, never the model's; where nothing is stated, the stricter reading holds: an
-effect is ``external``, every parameter is sensitive, a result is untrusted.
+effect is ``external``, every parameter is sensitive, a result is untrusted and the user's alone.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Protocol
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
@@ -19,9 +20,13 @@ from agentkit.errors import ToolError
 from agentkit.messages import FunctionDeclaration
 
 if TYPE_CHECKING:
-    from agentkit.messages import JsonObject
+    from collections.abc import Mapping
 
-__all__ = ["Effect", "ReturnRule", "Tool", "ToolCall", "ToolFunction"]
+    from agentkit.messages import JsonObject
+    from agentkit.tools.endorsement import Endorsement
+    from agentkit.tools.results import ResultFields, ResultReaders, ReturnRule
+
+__all__ = ["Effect", "Tool", "ToolCall", "ToolFunction"]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 
@@ -32,11 +37,6 @@ class Effect(StrEnum):
     READ = "read"
     WRITE = "write"
     EXTERNAL = "external"
-
-
-ReturnRule = Literal["untrusted", "trusted", "inputs"]
-"""How a result is labelled: always so, or (``inputs``) as the join of the call's arguments, for
-functions that compute from nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +63,22 @@ class ToolFunction(Protocol):
 class Tool:
     """A tool.
 
-    ``parameters``: JSON Schema (2020-12) of the arguments object. ``sensitive``: the parameters
-    whose values decide where an effect lands (recipient, account, path); None means all.
-    ``code_parameters``: parameters that hold Python source, scanned before the call.
-    Raises ``ToolError`` where the name or the schema is not valid.
+    ``parameters``: JSON Schema (2020-12) of the arguments object. ``code_parameters``: parameters
+    that hold Python source, scanned before the call.
+
+    Of its arguments: ``sensitive``, the parameters whose values decide where an effect lands
+    (recipient, account, path, URL, amount, object id); None means all but ``content``.
+    ``audience``: the parameters that name who will read what the call carries; they are sensitive
+    too, also where the effect is ``read``, for a fetched URL tells its host what stands in it.
+    ``content``: free text (body, message, subject), which may carry untrusted content only to an
+    audience that may see all of its sources. ``endorsements``: for a parameter, the rules that
+    vouch for a value which is neither the user's own nor trusted.
+
+    Of its result: ``returns``, its label as a whole or by field; ``result_readers``, who may see
+    it.
+
+    Raises ``ToolError`` where the name or the schema is not valid, or where the declaration names
+    a parameter that the schema does not have.
     """
 
     name: str
@@ -74,9 +86,15 @@ class Tool:
     parameters: JsonObject
     function: ToolFunction
     effect: Effect = Effect.EXTERNAL
-    returns: ReturnRule = "untrusted"
+    returns: ReturnRule | ResultFields = "untrusted"
     sensitive: frozenset[str] | None = None
     code_parameters: frozenset[str] = frozenset()
+    result_readers: ResultReaders = "user"
+    audience: frozenset[str] = frozenset()
+    content: frozenset[str] = frozenset()
+    endorsements: Mapping[str, tuple[Endorsement, ...]] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -96,6 +114,30 @@ class Tool:
                 f"the parameters of tool {self.name!r} do not describe an object",
                 cure='start the schema with "type": "object"',
             )
+        self._check_names()
+        object.__setattr__(self, "endorsements", MappingProxyType(dict(self.endorsements)))
+
+    def _check_names(self) -> None:
+        known = self.parameters.get("properties")
+        properties = frozenset(known) if isinstance(known, dict) else frozenset()
+        stated = {
+            "sensitive": self.sensitive or frozenset(),
+            "audience": self.audience,
+            "content": self.content,
+            "endorsements": frozenset(self.endorsements),
+            "code_parameters": self.code_parameters,
+        }
+        for what, names in stated.items():
+            if unknown := sorted(names - properties):
+                raise ToolError(
+                    f"{what} of tool {self.name!r} names {unknown[0]!r}, which is no parameter",
+                    cure=f"name one of: {', '.join(sorted(properties)) or 'it has none'}",
+                )
+        if both := sorted(self.content & (self.audience | (self.sensitive or frozenset()))):
+            raise ToolError(
+                f"parameter {both[0]!r} of tool {self.name!r} is both content and sensitive",
+                cure="content is free text; what decides where an effect lands is sensitive",
+            )
 
     @property
     def declaration(self) -> FunctionDeclaration:
@@ -104,4 +146,8 @@ class Tool:
 
     def is_sensitive(self, parameter: str) -> bool:
         """Whether the value of ``parameter`` decides where an effect lands."""
-        return self.sensitive is None or parameter in self.sensitive
+        if parameter in self.audience:
+            return True
+        if self.sensitive is None:
+            return parameter not in self.content
+        return parameter in self.sensitive

@@ -14,12 +14,15 @@ import anyio
 from pydantic import ConfigDict, ValidationError, create_model
 
 from agentkit.errors import ToolError
-from agentkit.tools.declaration import Effect, ReturnRule, Tool, ToolCall, ToolFunction
+from agentkit.tools.declaration import Effect, Tool, ToolCall, ToolFunction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pydantic import BaseModel
+
+    from agentkit.tools.endorsement import Endorsement
+    from agentkit.tools.results import ResultFields, ResultReaders, ReturnRule
 
 __all__ = ["tool"]
 
@@ -27,13 +30,17 @@ __all__ = ["tool"]
 def tool(
     *,
     effect: Effect | str = Effect.EXTERNAL,
-    returns: ReturnRule = "untrusted",
+    returns: ReturnRule | ResultFields = "untrusted",
     sensitive: frozenset[str] | None = None,
+    audience: frozenset[str] = frozenset(),
+    content: frozenset[str] = frozenset(),
+    endorsements: Mapping[str, tuple[Endorsement, ...]] | None = None,
+    result_readers: ResultReaders = "user",
     name: str | None = None,
 ) -> Callable[[Callable[..., Any]], Tool]:
     """Return a decorator that makes a ``Tool`` of a plain or async function.
 
-    ``effect``, ``returns`` and ``sensitive`` are explained at ``Tool``. Example::
+    What the declaration says is explained at ``Tool``. Example::
 
         @tool(effect="read", returns="inputs")
         def slugify(text: str) -> str:
@@ -53,6 +60,10 @@ def tool(
             effect=Effect(effect),
             returns=returns,
             sensitive=sensitive,
+            audience=audience,
+            content=content,
+            endorsements=endorsements or {},
+            result_readers=result_readers,
         )
 
     return decorate

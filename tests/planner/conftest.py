@@ -30,6 +30,12 @@ def calls(*proposed: tuple[str, dict[str, Any]]) -> list[Any]:
     return [*deltas, FinishDelta("calls")]
 
 
+def commit(*entries: tuple[str, dict[str, Any]], count: int = 1) -> list[Any]:
+    """One scripted reply to the question what the request implies."""
+    stated = [{"tool": name, "objects": objects, "count": count} for name, objects in entries]
+    return calls(("commit", {"calls": stated}))
+
+
 @dataclass
 class House:
     """A planner over a real log and real guards, with a scripted model."""
@@ -96,3 +102,8 @@ def house(tmp_path: Path) -> Iterator[House]:
 @pytest.fixture
 def propose() -> Callable[..., list[Any]]:
     return calls
+
+
+@pytest.fixture
+def imply() -> Callable[..., list[Any]]:
+    return commit

@@ -189,7 +189,7 @@ FORGED = [
     ("[wit_world.call('x', '{}') for _ in range(99)]", ExitReason.VIOLATION),
     ("wit_world.violate('mine')", ExitReason.VIOLATION),
     ("wit_world.violate('a' * 99_999)", ExitReason.VIOLATION),
-    ("wit_world.call(1, 2)", ExitReason.ERROR),
+    ("wit_world.call(1, 2)", ExitReason.VIOLATION),
 ]
 
 

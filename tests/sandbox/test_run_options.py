@@ -64,7 +64,7 @@ SHOWN = [
     ("open('a.json', 'w').write('{}'); None", "a.json", "json"),
     ("open('b.json', 'w').write('{'); None", "b.json", "file"),
     ("open('c.html', 'w').write('<p>'); None", "c.html", "html"),
-    ("open('d.md', 'w').write('# x'); None", "d.md", "text"),
+    ("open('d.txt', 'w').write('x'); None", "d.txt", "text"),
 ]
 BARE = ["1", "'text'", "[1, 2]", "[{}]", "[{1: 2}]", "[{'a': [1]}]", "print", "int", "None",
         "class B:\n    def _repr_html_(self): 1 / 0\nB()"]  # fmt: skip

@@ -1,0 +1,190 @@
+"""The rules over free text: where it points, and who will read it.
+
+What is covered, once untrusted content has been read: a URL, an e-mail address, an account or a
+telephone number inside a text is a destination and needs a trusted origin like any other; and a
+text goes only to readers who may see all that it can carry. Lines that stand word by word in one
+passage carry that passage; any other line was written by the model, and can carry everything that
+the model read. A reader whom the user named, or the request fixed, may be told what the request
+itself implies to read: what was read beside it needs the reader's own right to see it.
+
+A parameter of an effect that is declared neither sensitive nor content is held to the same rules.
+
+What is not covered: what a link's target says; a text without any destination can still mislead.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agentkit.labels import SourceKind
+from agentkit.messages import ToolCallPart, ToolResultPart
+from agentkit.planner.decision import Decision, Evidence, Outcome
+from agentkit.planner.provenance.readings import destinations, principal
+from agentkit.planner.provenance.results import USER
+from agentkit.planner.rules.bounds import is_committed
+from agentkit.planner.rules.values import evidence, vouched
+from agentkit.tools.declaration import Effect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agentkit.labels import Label
+    from agentkit.planner.provenance import Origin, Passage
+    from agentkit.planner.rules.proposal import Proposal
+
+__all__ = ["check_content"]
+
+_SHOWN_CHARACTERS = 120
+_READ = frozenset({SourceKind.TOOL, SourceKind.DOCUMENT})
+
+
+def check_content(proposal: Proposal) -> Decision:
+    """Ask where a text would carry a foreign destination, or anything to the wrong readers."""
+    texts = [origin for origin in proposal.origins if _is_text(proposal, origin)]
+    if not proposal.has_effect or not texts:
+        return Decision(Outcome.ALLOW, "content", "the call carries no text")
+    if not proposal.is_influenced:
+        return Decision(Outcome.ALLOW, "content", "nothing untrusted has been read")
+    pointers = tuple(item for origin in texts for item in _foreign(proposal, origin))
+    if pointers:
+        first = pointers[0]
+        return Decision(
+            Outcome.ASK,
+            "content_destination",
+            f"{first.path} names {first.value}, which does not come from the user or the operator",
+            "a person approves, or the user names it in their own words",
+            pointers,
+        )
+    leaks = tuple(item for origin in texts for item in _leaks(proposal, origin))
+    if leaks:
+        first = leaks[0]
+        return Decision(
+            Outcome.ASK,
+            "content_readers",
+            f"{first.path} can carry {first.origin}, which not all of its readers may see",
+            "a person approves, or the request names what is to be passed on",
+            leaks,
+        )
+    return Decision(Outcome.ALLOW, "content", "its readers may see all that it can carry")
+
+
+def _is_text(proposal: Proposal, origin: Origin) -> bool:
+    if proposal.decides(origin.parameter):
+        return False
+    argument = proposal.call.arguments.get(origin.parameter)
+    return origin.parameter in proposal.tool.content or not isinstance(argument, bool | int | float)
+
+
+def _foreign(proposal: Proposal, origin: Origin) -> Iterator[Evidence]:
+    """Yield each destination inside a text that no trusted party named."""
+    for kind, spellings, start, end in destinations(origin.value):
+        written = origin.value[start:end]
+        source = proposal.tracer.typed_origin(
+            origin.path, origin.parameter, written, kind, spellings
+        )
+        if source.label.is_trusted or vouched(proposal, source) is not None:
+            continue
+        yield evidence(source)
+
+
+def _leaks(proposal: Proposal, text: Origin) -> Iterator[Evidence]:
+    """Yield what a text can carry that its readers may not see."""
+    readers = _readers(proposal)
+    named = _named_by_user(proposal)
+    for line in text.value.splitlines():
+        if not line.strip() or proposal.tracer.users_words(line):
+            continue
+        holding = proposal.tracer.holding(line)
+        if any(_may_read(readers, passage.label) for passage in holding):
+            continue
+        if holding and named and any(_is_implied(proposal, passage) for passage in holding):
+            continue
+        if holding:
+            yield _leak(text, holding[0].label, holding[0])
+            return
+        leak = _anything_read(proposal, text, readers, named=named)
+        if leak is not None:
+            yield leak
+            return
+
+
+def _anything_read(
+    proposal: Proposal, text: Origin, readers: frozenset[str] | None, *, named: bool
+) -> Evidence | None:
+    """Return the first result that the model's own words can carry and the readers may not see."""
+    known: set[str] = set()
+    for prepared in proposal.tracer.parts:
+        part = prepared.part
+        if not isinstance(part, ToolResultPart):
+            continue
+        known |= {str(source) for source in part.label.sources}
+        if _may_read(readers, part.label):
+            continue
+        passage = (*prepared.untrusted.passages, *prepared.trusted.passages, None)[0]
+        if passage is None or (named and _is_implied(proposal, passage)):
+            continue
+        return _leak(text, part.label, passage)
+    label = proposal.tracer.influenced
+    elsewhere = {str(source) for source in label.sources if source.kind in _READ}
+    if elsewhere - known and not _may_read(readers, label):
+        return _leak(text, label, None)
+    return None
+
+
+def _readers(proposal: Proposal) -> frozenset[str] | None:
+    """Return who will read what the call carries; None where that may be anybody."""
+    tool = proposal.tool
+    if not tool.audience:
+        return frozenset({USER}) if tool.effect is Effect.WRITE else None
+    return frozenset(
+        principal(origin.value) for origin in proposal.origins if origin.parameter in tool.audience
+    )
+
+
+def _may_read(readers: frozenset[str] | None, label: Label) -> bool:
+    if label.readers is None:
+        return True
+    return readers is not None and readers <= label.readers
+
+
+def _named_by_user(proposal: Proposal) -> bool:
+    """Whether the user named everybody who will read it, or every place where it lands."""
+    tool = proposal.tool
+    deciding = [
+        origin
+        for origin in proposal.origins
+        if (
+            origin.parameter in tool.audience
+            if tool.audience
+            else proposal.decides(origin.parameter)
+        )
+    ]
+    return bool(deciding) and all(_is_named(proposal, origin) for origin in deciding)
+
+
+def _is_named(proposal: Proposal, origin: Origin) -> bool:
+    if origin.is_users:
+        return True
+    found = vouched(proposal, origin)
+    return found is not None and found.by_user
+
+
+def _is_implied(proposal: Proposal, passage: Passage) -> bool:
+    """Whether the user's request implies the read that a passage came from."""
+    for prepared in proposal.tracer.parts:
+        part = prepared.part
+        if isinstance(part, ToolCallPart) and part.call_id == passage.call_id:
+            return is_committed(proposal, part)
+    return False
+
+
+def _leak(text: Origin, label: Label, passage: Passage | None) -> Evidence:
+    sources = ", ".join(str(source) for source in label.sources) or "unknown"
+    return Evidence(
+        text.path,
+        text.value[:_SHOWN_CHARACTERS],
+        f"what was read from {sources}",
+        call_id=passage.call_id if passage else "",
+        span=(passage.start, passage.end) if passage else None,
+        label=label,
+    )
