@@ -18,6 +18,7 @@ import structlog
 
 from agentkit.errors import AgentkitError, ToolError
 from agentkit.guards import Action, Boundary, GuardContext
+from agentkit.labels import Integrity
 from agentkit.messages import ToolCallPart, ToolResultPart
 from agentkit.planner.approval import Approval, ApprovalRequest
 from agentkit.planner.decision import Decision, Outcome
@@ -152,7 +153,9 @@ class CallRoom:
         try:
             with self.recorder.timings.room("tool"):
                 arguments = deepcopy(call.arguments)  # what was ruled over stays as it was
-                text = await tool.function(ToolCall(call.call_id, arguments, key))
+                text = await tool.function(
+                    ToolCall(call.call_id, arguments, key, tainted=_is_tainted(conversation))
+                )
             status = "ok"
         except ToolError as error:
             status, text = "error", error.message
@@ -216,3 +219,12 @@ def _refused(call: ToolCallPart, decision: Decision) -> ToolResultPart:
     text = f"Denied by rule {decision.rule}: {decision.reason}.{cure}"
     # The reason may quote the model's own arguments, so the call's label stays on it.
     return ToolResultPart(call.call_id, call.name, text, call.label, is_error=True)
+
+
+def _is_tainted(conversation: Sequence[Message]) -> bool:
+    """Whether any untrusted content stands in ``conversation``."""
+    return any(
+        part.label.integrity is Integrity.UNTRUSTED
+        for message in conversation
+        for part in message.parts
+    )

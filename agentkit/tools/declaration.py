@@ -44,12 +44,14 @@ class ToolCall:
     """One permitted call as its function sees it.
 
     ``idempotency_key`` is the same for every attempt at the same call of the same run, so that a
-    function can refuse to repeat an effect.
+    function can refuse to repeat an effect. ``tainted``: whether untrusted content has entered the
+    conversation, and with it what the model wrote here.
     """
 
     call_id: str
     arguments: JsonObject
     idempotency_key: str
+    tainted: bool = field(default=False, kw_only=True)
 
 
 class ToolFunction(Protocol):

@@ -49,6 +49,8 @@ def python_tool(
         if not isinstance(code, str):
             raise ToolError("code must be a string")
         async with turn:
+            if call.tainted:
+                session.taint()
             execution = await session.run(code)
         if record is not None:
             await record(call.call_id, execution)
