@@ -23,10 +23,11 @@ from agentkit.messages import ToolCallPart, ToolResultPart
 from agentkit.planner.approval import Approval, ApprovalRequest
 from agentkit.planner.decision import Decision, Outcome
 from agentkit.planner.events import ApprovalGiven, CallFinished, CallRuled, ContentJudged
+from agentkit.planner.programs import Program
 from agentkit.tools.declaration import ToolCall
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from agentkit.guards import GuardPipeline
     from agentkit.messages import Message
@@ -64,6 +65,7 @@ class CallRoom:
     approver: Approver
     recorder: Recorder
     observe: Observer
+    take_calls: Callable[[int], None]
 
     async def settle(
         self,
@@ -75,6 +77,7 @@ class CallRoom:
         suspect: bool,
     ) -> Settled:
         """Rule over the calls and run those that may run, after those ``admitted`` before them.
+        Calls that a program makes are admitted in between.
 
         Raises ``AuditError`` and ``SandboxError``: without a log or a wall nothing goes on.
         """
@@ -97,10 +100,26 @@ class CallRoom:
                 self.observe(CallFinished(call, results[call.call_id], ran=False, elapsed_s=0.0))
         failures: list[AgentkitError] = []
         suspects: list[str] = []
+        ledger = [*admitted, *permitted]
+
+        async def settle_one(call: ToolCallPart, before: Sequence[Message]) -> ToolResultPart:
+            self.take_calls(1)
+            settled = await self.settle(
+                (call,),
+                before,
+                commitment=commitment,
+                admitted=tuple(ledger),
+                suspect=suspect or bool(suspects),
+            )
+            ledger[:] = settled.admitted
+            if settled.suspect:
+                suspects.append(call.call_id)
+            return settled.results[0]
 
         async def carry_out(call: ToolCallPart) -> None:
+            program = Program(call, conversation, settle_one)
             try:
-                result, suspicious = await self._run(call, conversation)
+                result, suspicious = await self._run(call, conversation, program)
             except AgentkitError as error:
                 failures.append(error)
                 return
@@ -116,7 +135,7 @@ class CallRoom:
         return Settled(
             tuple(results[call.call_id] for call in calls),
             suspect or bool(suspects),
-            (*admitted, *permitted),
+            tuple(ledger),
         )
 
     async def _permit(self, call: ToolCallPart, ruling: Ruling) -> Decision | None:
@@ -143,7 +162,7 @@ class CallRoom:
         )
 
     async def _run(
-        self, call: ToolCallPart, conversation: Sequence[Message]
+        self, call: ToolCallPart, conversation: Sequence[Message], program: Program
     ) -> tuple[ToolResultPart, bool]:
         tool = self.tools[call.name]
         await self.recorder.intent(call, tool.effect.value)
@@ -153,8 +172,10 @@ class CallRoom:
         try:
             with self.recorder.timings.room("tool"):
                 arguments = deepcopy(call.arguments)  # what was ruled over stays as it was
+                functions = program.functions(self.tools) if tool.runs_programs else {}
+                tainted = _is_tainted(conversation)
                 text = await tool.function(
-                    ToolCall(call.call_id, arguments, key, tainted=_is_tainted(conversation))
+                    ToolCall(call.call_id, arguments, key, functions, tainted=tainted)
                 )
             status = "ok"
         except ToolError as error:
@@ -169,7 +190,7 @@ class CallRoom:
             await self.recorder.outcome(call, status, text)
         elapsed_s = time.perf_counter() - start
         return await self._guarded(
-            call, text, conversation, is_error=status != "ok", elapsed_s=elapsed_s
+            call, text, conversation, program, is_error=status != "ok", elapsed_s=elapsed_s
         )
 
     async def _guarded(
@@ -177,6 +198,7 @@ class CallRoom:
         call: ToolCallPart,
         text: str,
         conversation: Sequence[Message],
+        program: Program,
         *,
         is_error: bool,
         elapsed_s: float,
@@ -192,6 +214,7 @@ class CallRoom:
             text = judgement.text
         with self.recorder.timings.room("gate"):
             result = self.gate.label(call, text, conversation, is_error=is_error)
+            result = program.labelled(result)
         await self.recorder.judged(Boundary.TOOL_RESULT, judgement, call.call_id, result.label)
         self.observe(ContentJudged(Boundary.TOOL_RESULT, judgement))
         self.observe(CallFinished(call, result, ran=True, elapsed_s=elapsed_s))

@@ -61,8 +61,9 @@ def needs_commitment(
 
 
 def reads_untrusted(tool: Tool) -> bool:
-    """Whether a tool's result can hold other people's words."""
-    return tool.returns == "untrusted" or isinstance(tool.returns, ResultFields)
+    """Whether a tool's result can hold other people's words; a program may call any tool."""
+    fields = isinstance(tool.returns, ResultFields)
+    return tool.returns == "untrusted" or fields or tool.runs_programs
 
 
 def commit_declaration(tools: Sequence[Tool]) -> FunctionDeclaration:

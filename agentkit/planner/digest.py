@@ -43,6 +43,7 @@ def _declared(tool: Tool) -> JsonObject:
         "audience": _plain(tool.audience),
         "content": _plain(tool.content),
         "code_parameters": _plain(tool.code_parameters),
+        "runs_programs": tool.runs_programs,
         "endorsements": {
             name: [_plain(rule) for rule in rules] for name, rules in tool.endorsements.items()
         },

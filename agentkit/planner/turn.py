@@ -149,6 +149,7 @@ class _Turn:
             approver=planner.approver,
             recorder=self.recorder,
             observe=planner.observe,
+            take_calls=self.budget.take_calls,
         )
 
     async def _step(self, conversation: tuple[Message, ...]) -> Reply:

@@ -121,6 +121,11 @@ class ToolSpec(Section):
         " Keywords that would constrain nothing are refused.",
         examples=[{"properties": {"code": {"maxLength": 4000}}}],
     )
+    programs: bool = Field(
+        default=False,
+        description="For python alone: its code may call the other allowed tools as functions;"
+        " each call passes the gate.",
+    )
     calls_per_minute: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
         default=None,
         description="At most this many calls in any 60 seconds; left out for no limit.",
@@ -151,6 +156,14 @@ def _name_faults(tools: dict[str, object]) -> Iterator[Fault]:
     for name, tool in tools.items():
         function = tool.get("function") if isinstance(tool, dict) else None
         has_function = function is not None or getattr(tool, "function", None) is not None
+        programs = tool.get("programs") if isinstance(tool, dict) else None
+        if name != "python" and (programs is True or getattr(tool, "programs", False)):
+            yield Fault(
+                f"{quoted(name)} runs no programs",
+                "programs: belongs to the tool python; remove it here",
+                (name, "programs"),
+                on_key=True,
+            )
         if name in BUILTIN_TOOLS and has_function:
             yield Fault(
                 f"{quoted(name)} is a built-in tool and cannot be replaced",

@@ -198,7 +198,8 @@ class _Startup:
                 place=self.loaded.place("sandbox", "tier"),
                 exit_code=error.exit_code,
             ) from error
-        return (python_tool(session, record=self._record_execution),)
+        programs = spec.tools["python"].programs
+        return (python_tool(session, record=self._record_execution, programs=programs),)
 
     async def _record_execution(self, call_id: str, execution: Execution) -> None:
         """Record how code ended. Not left out where the turn is cancelled meanwhile."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agentkit.messages import JsonObject
+    from agentkit.sandbox.interface import HostFunction
     from agentkit.tools.endorsement import Endorsement
     from agentkit.tools.results import ResultFields, ResultReaders, ReturnRule
 
@@ -44,13 +45,15 @@ class ToolCall:
     """One permitted call as its function sees it.
 
     ``idempotency_key`` is the same for every attempt at the same call of the same run, so that a
-    function can refuse to repeat an effect. ``tainted``: whether untrusted content has entered the
-    conversation, and with it what the model wrote here.
+    function can refuse to repeat an effect. ``functions``: for a tool that runs programs, what the
+    program may call; each call passes the gate. ``tainted``: whether untrusted content has entered
+    the conversation, and with it what the model wrote here.
     """
 
     call_id: str
     arguments: JsonObject
     idempotency_key: str
+    functions: Mapping[str, HostFunction] = field(default_factory=lambda: MappingProxyType({}))
     tainted: bool = field(default=False, kw_only=True)
 
 
@@ -66,7 +69,8 @@ class Tool:
     """A tool.
 
     ``parameters``: JSON Schema (2020-12) of the arguments object. ``code_parameters``: parameters
-    that hold Python source, scanned before the call.
+    that hold Python source, scanned before the call. ``runs_programs``: that source may call the
+    other allowed tools.
 
     Of its arguments: ``sensitive``, the parameters whose values decide where an effect lands
     (recipient, account, path, URL, amount, object id); None means all but ``content``.
@@ -97,6 +101,7 @@ class Tool:
     endorsements: Mapping[str, tuple[Endorsement, ...]] = field(
         default_factory=lambda: MappingProxyType({})
     )
+    runs_programs: bool = False
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):

@@ -28,6 +28,10 @@ _PARAMETERS: JsonObject = {
     "required": ["code"],
     "additionalProperties": False,
 }
+_WITH_TOOLS = (
+    "Run Python and return what it prints. In it, each other tool is a function that returns the "
+    "tool's result, parsed where it is JSON, and raises HostFunctionError where it is refused"
+)
 
 
 def python_tool(
@@ -35,12 +39,14 @@ def python_tool(
     *,
     observe: Callable[[str, Execution], None] | None = None,
     record: Callable[[str, Execution], Awaitable[None]] | None = None,
+    programs: bool = False,
 ) -> Tool:
     """Return the ``python`` tool over one open session.
 
     ``observe`` is told of each finished run by its call id, for a face that shows it; ``record``
     writes it down before the model hears of it, and may raise to stop the turn. Calls run one
-    after the other: they share the session's state.
+    after the other: they share the session's state. ``programs``: code may call the other allowed
+    tools as functions, each call through the gate.
     """
     turn = anyio.Lock()
 
@@ -49,9 +55,9 @@ def python_tool(
         if not isinstance(code, str):
             raise ToolError("code must be a string")
         async with turn:
-            if call.tainted:
+            if call.tainted or call.functions:  # what a function returns may be anybody's words
                 session.taint()
-            execution = await session.run(code)
+            execution = await session.run(code, functions=call.functions)
         if record is not None:
             await record(call.call_id, execution)
         if observe is not None:
@@ -63,12 +69,13 @@ def python_tool(
 
     return Tool(
         name="python",
-        description="Run Python and return what it prints",
+        description=_WITH_TOOLS if programs else "Run Python and return what it prints",
         parameters=_PARAMETERS,
         function=run,
         effect=Effect.READ,
         returns="inputs",
         code_parameters=frozenset({"code"}),
+        runs_programs=programs,
     )
 
 
