@@ -87,6 +87,8 @@ class _Runner:
     def _settle(self) -> bool:
         """Stop the interpreter and end every other process; false where that does not work."""
         os.kill(self._child.pid, signal.SIGSTOP)
+        with suppress(ChildProcessError):  # stopped or dead, whichever comes, without a pause
+            os.waitid(os.P_PID, self._child.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
         until = time.monotonic() + _SETTLE_S
         while time.monotonic() < until:
             others = [pid for pid in living() if pid not in {1, self._child.pid}]
