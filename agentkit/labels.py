@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import reduce
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -92,11 +91,24 @@ class Label:
         return Label(
             Integrity.TRUSTED if trusted else Integrity.UNTRUSTED,
             readers,
-            tuple(sorted({*self.sources, *other.sources})),
+            tuple(sorted({*self.sources, *other.sources}, key=_order)),
         )
 
 
 def join_all(labels: Iterable[Label]) -> Label:
     """Join many labels; no label at all is untrusted, for what has no known origin is not."""
-    found = list(labels)
-    return reduce(Label.join, found) if found else Label(Integrity.UNTRUSTED)
+    found = list({id(label): label for label in labels}.values())
+    if len(found) <= 1:
+        return found[0] if found else Label(Integrity.UNTRUSTED)
+    limited = [label.readers for label in found if label.readers is not None]
+    # Labels of one conversation share most of their sources, as objects: those are hashed once.
+    sources = set({id(source): source for label in found for source in label.sources}.values())
+    return Label(
+        Integrity.TRUSTED if all(label.is_trusted for label in found) else Integrity.UNTRUSTED,
+        frozenset.intersection(*limited) if limited else None,
+        tuple(sorted(sources, key=_order)),
+    )
+
+
+def _order(source: Source) -> tuple[str, str, str, str]:
+    return source.kind.value, source.identifier, source.locator, source.sha256

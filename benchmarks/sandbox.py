@@ -1,4 +1,4 @@
-"""How long a call takes in each tier: cold, warm, and in a fresh interpreter.
+"""How long a call takes in each tier: cold, warm, in a fresh interpreter, and from a shared pool.
 
 Prints one table and writes ``benchmarks/results/sandbox.json``. One tier only: give its name.
 """
@@ -15,13 +15,14 @@ from rich.console import Console
 from rich.table import Table
 from sandbox_baselines import measure_baselines
 
-from agentkit.sandbox import Tier, open_sandbox
+from agentkit.sandbox import SandboxPool, Tier, open_sandbox
 
 WARM_CALLS, FRESH_CALLS, COLD_STARTS = 300, 40, 5
+SESSIONS = 8
 RESULTS = Path(__file__).parent / "results" / "sandbox.json"
 BARS = {
-    Tier.WASM: {"warm_p50_ms": 1.0, "fresh_p50_ms": 5.0},
-    Tier.DOCKER: {"warm_p50_ms": 2.0, "fresh_p50_ms": 15.0},
+    Tier.WASM: {"warm_p50_ms": 1.0, "fresh_p50_ms": 5.0, "crowd_p99_to_p50": 5.0},
+    Tier.DOCKER: {"warm_p50_ms": 2.0, "fresh_p50_ms": 15.0, "crowd_p99_to_p50": 5.0},
 }
 PAUSE_S = 0.05  # an agent thinks between two calls; the tiers use the time to prepare
 
@@ -30,8 +31,29 @@ def _percentile(times_s: list[float], share: float) -> float:
     return sorted(times_s)[min(int(len(times_s) * share), len(times_s) - 1)] * 1e3
 
 
+async def measure_crowd(pool: SandboxPool) -> list[float]:
+    """Return the seconds of each call of ``SESSIONS`` agents that share a pool, at once."""
+    times: list[float] = []
+
+    async def agent() -> None:
+        async with pool.lease() as session:
+            await session.run("1 + 1")
+            for _ in range(WARM_CALLS // SESSIONS):
+                await anyio.sleep(PAUSE_S)
+                began = time.perf_counter()
+                await session.run("1 + 1")
+                times.append(time.perf_counter() - began)
+
+    async with anyio.create_task_group() as group:
+        for _ in range(SESSIONS):
+            group.start_soon(agent)
+    return times
+
+
 async def measure(tier: Tier) -> dict[str, float]:
-    """Return milliseconds: session opened to first result, warm calls, reset + call."""
+    """Return milliseconds: session opened to first result, warm calls, calls in a fresh interpreter
+    from a pool, with and without a pause between them, and a crowd's p99 as a multiple of its p50.
+    """
     sandbox = open_sandbox(tier)
     await sandbox.check()
     cold, warm, fresh, hurried = [], [], [], []
@@ -45,19 +67,25 @@ async def measure(tier: Tier) -> dict[str, float]:
             began = time.perf_counter()
             await session.run("1 + 1")
             warm.append(time.perf_counter() - began)
-        for pause_s, times in ((PAUSE_S, fresh), (0.0, hurried)):
-            for _ in range(FRESH_CALLS):
-                await anyio.sleep(pause_s)
-                began = time.perf_counter()
-                await session.reset()
-                await session.run("1 + 1")
-                times.append(time.perf_counter() - began)
+    async with SandboxPool(sandbox, SESSIONS) as pool:
+        while pool.state.idle < SESSIONS:  # noqa: ASYNC110  processes start meanwhile
+            await anyio.sleep(PAUSE_S)
+        async with pool.lease(fresh=True) as session:
+            for pause_s, times in ((PAUSE_S, fresh), (0.0, hurried)):
+                for _ in range(FRESH_CALLS):
+                    await anyio.sleep(pause_s)
+                    began = time.perf_counter()
+                    await session.run("1 + 1")
+                    times.append(time.perf_counter() - began)
+        crowd = await measure_crowd(pool)
     return {
         "cold_p50_ms": round(_percentile(cold, 0.5), 2),
         "warm_p50_ms": round(_percentile(warm, 0.5), 3),
         "warm_p99_ms": round(_percentile(warm, 0.99), 3),
         "fresh_p50_ms": round(_percentile(fresh, 0.5), 2),
         "fresh_without_pause_p50_ms": round(_percentile(hurried, 0.5), 2),
+        "crowd_p50_ms": round(_percentile(crowd, 0.5), 3),
+        "crowd_p99_to_p50": round(_percentile(crowd, 0.99) / _percentile(crowd, 0.5), 2),
     }
 
 

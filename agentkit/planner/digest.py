@@ -8,11 +8,10 @@ What is not covered: the function behind a tool, and the guards' configuration.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import asdict, is_dataclass
 from typing import TYPE_CHECKING
 
-from agentkit.audit import canonical_json
+from agentkit.audit import digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +28,7 @@ def policy_digest(tools: Sequence[Tool], policies: Mapping[str, ToolPolicy]) -> 
     declared: JsonObject = {tool.name: _declared(tool) for tool in tools}
     stated: JsonObject = {name: _plain(asdict(policy)) for name, policy in policies.items()}
     body: JsonObject = {"tools": declared, "policies": stated}
-    return hashlib.sha256(canonical_json(body)).hexdigest()
+    return digest(body)
 
 
 def _declared(tool: Tool) -> JsonObject:
@@ -57,7 +56,7 @@ def _plain(value: object) -> JsonValue:
     if is_dataclass(value) and not isinstance(value, type):
         return {"type": type(value).__name__, **_members(asdict(value))}
     if isinstance(value, frozenset):
-        return sorted(str(item) for item in value)
+        return [*sorted(str(item) for item in value)]
     if isinstance(value, dict):
         return _members(value)
     if isinstance(value, list | tuple):

@@ -70,14 +70,16 @@ def find_accounts(text: str) -> Iterator[tuple[str, int, int]]:
     """Yield ``(spelling, start, end)`` of each long number written in groups (an account, a card,
     a telephone number; at least eight digits) and each valid IBAN.
     """
-    for found in _ACCOUNT.finditer(text):
-        digits = re.sub(r"[^\d+]", "", found[0])
-        if len(digits.lstrip("+")) >= _SHORTEST_ACCOUNT:
-            yield re.sub(r"^00", "+", digits), *found.span()
+    rest = list(text)
     for found in _IBAN.finditer(text):
         spelled, taken = _iban(found[0])
         if spelled:
             yield spelled, found.start(), found.start() + taken
+            rest[found.start() : found.start() + taken] = "|" * taken
+    for found in _ACCOUNT.finditer("".join(rest)):
+        digits = re.sub(r"[^\d+]", "", found[0])
+        if len(digits.lstrip("+")) >= _SHORTEST_ACCOUNT:
+            yield re.sub(r"^00", "+", digits), *found.span()
 
 
 def host_of(url: str) -> str:

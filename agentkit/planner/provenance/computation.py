@@ -7,9 +7,9 @@ such programs from others by their syntax tree.
 What is covered: straight-line arithmetic over literals that all stand in trusted content, written
 with ``print`` and a few pure functions. Each literal and each name is used once, so that one clean
 value contributes once: nothing can be built up from it by repetition (``x / x + x / x + ...``), as
-any number could. ``100`` and ``1`` may stand beside where trusted content speaks of percent; an
-index or a number of decimals may be written down as it is. Nothing of the session's earlier state
-may be tainted.
+any number could. Where trusted content speaks of percent, the 100 of ``x / 100`` and the 1 of
+``1 + 0.12`` may stand beside; an index or a number of decimals may be written down as it is.
+Nothing of the session's earlier state may be tainted.
 
 What is not covered: which of the clean values are combined, and by which operation, is the model's
 choice. A program that does not fit is not denied: its output is labelled as influenced.
@@ -105,6 +105,7 @@ class _Program:
 
     def label(self, tree: ast.Module) -> Label | None:
         free, words = _written_freely(tree)
+        rates = _of_rates(tree)
         assigned: Counter[str] = Counter()
         loaded: Counter[str] = Counter()
         for node in ast.walk(tree):
@@ -115,7 +116,7 @@ class _Program:
             elif (
                 isinstance(node, ast.Constant)
                 and node not in free
-                and not self._is_clean(node, words=node in words)
+                and not self._is_clean(node, words=node in words, rate=node in rates)
             ):
                 return None
         loaded.subtract(_called(tree))
@@ -127,7 +128,7 @@ class _Program:
         used = max([*assigned.values(), *loaded.values(), *self._values.values()], default=0)
         return join_all(self._labels) if self._labels and used <= 1 else None
 
-    def _is_clean(self, node: ast.Constant, *, words: bool) -> bool:
+    def _is_clean(self, node: ast.Constant, *, words: bool, rate: bool) -> bool:
         value = node.value
         if isinstance(value, str):
             return words and _WORDS.fullmatch(value) is not None
@@ -138,7 +139,7 @@ class _Program:
         if origin.found and origin.label.is_trusted:
             self._labels.append(origin.label)
             return True
-        return value in {1, 100} and self._speaks_of_percent()
+        return rate and self._speaks_of_percent()
 
     def _speaks_of_percent(self) -> bool:
         return any(
@@ -195,6 +196,22 @@ def _written_freely(tree: ast.Module) -> tuple[set[ast.AST], set[ast.AST]]:
             case ast.JoinedStr(values=pieces):
                 words.update(pieces)
     return free, words
+
+
+def _of_rates(tree: ast.Module) -> set[ast.AST]:
+    """Return the 100 of ``x / 100`` and the 1 of ``1 + 0.12`` and ``1 - 12 / 100``."""
+    found: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.BinOp(op=ast.Div(), right=ast.Constant(value=100) as hundred):
+                found.add(hundred)
+            case ast.BinOp(
+                left=ast.Constant(value=1) as one,
+                op=ast.Add() | ast.Sub(),
+                right=ast.BinOp(op=ast.Div()) | ast.Constant(value=float()),
+            ):
+                found.add(one)
+    return found
 
 
 def _called(tree: ast.Module) -> list[str]:

@@ -53,7 +53,11 @@ def is_distinctive(folded: str) -> bool:
     """Whether finding these words in a text says anything of where they came from."""
     if sum(character.isalnum() for character in folded) < _SHORTEST:
         return False
-    return any(word.strip(".,;:!?\"'()") not in _COMMON for word in folded.split())
+    return any(_is_telling(word.strip(".,;:!?\"'()")) for word in folded.split())
+
+
+def _is_telling(word: str) -> bool:
+    return (len(word) >= _SHORTEST and word not in _COMMON) or any(map(str.isdigit, word))
 
 
 def stands_alone(text: str, start: int, end: int) -> bool:

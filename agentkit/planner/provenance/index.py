@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import TYPE_CHECKING
 
+from agentkit.labels import join_all
 from agentkit.planner.provenance.fold import fold, stands_alone
 from agentkit.planner.provenance.passages import Passage, passages_of
 from agentkit.planner.provenance.readings import SCANNERS, Kind
@@ -16,6 +17,7 @@ from agentkit.planner.provenance.readings import SCANNERS, Kind
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from agentkit.labels import Label
     from agentkit.messages import Message, Part
 
 __all__ = ["ConversationIndex", "PassageGroup", "PreparedPart"]
@@ -98,6 +100,7 @@ class ConversationIndex:
 
     def __init__(self) -> None:
         self._parts: dict[int, PreparedPart] = {}
+        self._joined: tuple[list[PreparedPart], Label] = ([], join_all([]))
 
     def prepare(self, conversation: Sequence[Message]) -> list[PreparedPart]:
         """Return the prepared parts of a conversation, in order."""
@@ -111,3 +114,15 @@ class ConversationIndex:
         if len(self._parts) > max(_KEPT_PARTS, 2 * len(prepared)):
             self._parts = {id(item.part): item for item in prepared}
         return prepared
+
+    def join(self, prepared: Sequence[PreparedPart]) -> Label:
+        """Return the join over all prepared parts; only what was added since the last is joined."""
+        known, label = self._joined
+        count = len(known)
+        grown = 0 < count <= len(prepared) and all(
+            one is other for one, other in zip(known, prepared, strict=False)
+        )
+        added = prepared[count:] if grown else prepared
+        label = join_all([*([label] if grown else []), *(item.part.label for item in added)])
+        self._joined = (list(prepared), label)
+        return label

@@ -114,6 +114,8 @@ def _unit(before: str | None, after: str | None) -> str:
 
 
 def _value(digits: str, *, money: bool) -> Decimal | None:
+    if digits[0] == "0" and digits[1:2].isdigit():
+        return None  # 007 is a name, not the number 7
     if grouped := _ONE_GROUP.fullmatch(digits):
         thousands = money or grouped[2] == ","
         text = grouped[1] + ("" if thousands else ".") + grouped[3]

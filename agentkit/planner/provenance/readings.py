@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -45,8 +44,6 @@ SCANNERS: Mapping[Kind, Callable[[str], Iterator[tuple[str, int, int]]]] = Mappi
 )
 """What finds each kind in a text: ``(spelling, start, end)`` of each."""
 
-_GROUPED = re.compile(r"(?<![\w.,+\-] )(?<![\w.,+\-])\d{1,3}(?: \d{3})+(?![ \-.]?\w)")
-_PADDED = re.compile(r"0\d")
 _BETWEEN = frozenset({"", "t", "at", "kl", "kl."})
 # No spelling of a typed value is longer: what is, is read as words alone.
 _LONGEST = 2048
@@ -71,8 +68,6 @@ def read_value(value: JsonValue) -> tuple[Reading, ...]:
     readings = []
     for kind, scan in SCANNERS.items():
         spellings = [spelling for spelling, start, end in scan(text) if end - start == len(text)]
-        if kind is Kind.NUMBER and _PADDED.match(text):
-            continue  # 007 is a name, not the number 7
         if kind is Kind.NUMBER and spellings:
             # With a unit only the spelling with the unit will do: 5 kg is not 5 m.
             spellings = [max(spellings, key=lambda spelling: " " in spelling)]
@@ -101,7 +96,7 @@ def principal(name: str) -> str:
 def destinations(text: str) -> Iterator[tuple[Kind, tuple[str, ...], int, int]]:
     """Yield ``(kind, spellings, start, end)`` of everything in a text that can be sent to.
 
-    Dates and grouped amounts are no account numbers, whatever stands beside them.
+    Dates and amounts with a unit are no account numbers, whatever stands beside them.
     """
     for kind in (Kind.URL, Kind.EMAIL):
         yield from _together(kind, text)
@@ -109,8 +104,9 @@ def destinations(text: str) -> Iterator[tuple[Kind, tuple[str, ...], int, int]]:
     for scan in (find_dates, find_times):
         for _, start, end in scan(text):
             masked[start:end] = "|" * (end - start)
-    for grouped in _GROUPED.finditer(text):
-        masked[grouped.start() : grouped.end()] = "|" * len(grouped[0])
+    for spelling, start, end in find_numbers(text):
+        if " " in spelling:
+            masked[start:end] = "|" * (end - start)
     yield from _together(Kind.ACCOUNT, "".join(masked))
 
 

@@ -7,9 +7,9 @@ looked up as it is, then by its typed readings: a number, a date, a time, an add
 What is covered: whole values in any spelling that ``fold`` and the readings know. A value that the
 model made itself is clean only while nothing untrusted stands in the conversation; after that, any
 value which is not found in trusted content is taken to be influenced. Short and common words vouch
-for nothing; a short number is vouched for by the user's own words alone, or by a trusted field
-whose name the parameter bears. A part of a value vouches for nothing, except a date and a time of
-day written together, each of which must be found.
+for nothing, unless they are a trusted field whose name the parameter bears (``event_id`` and
+``id``); a short number also where it stands in the user's own words. A part of a value vouches for
+nothing, except a date and a time of day written together, each of which must be found.
 
 What is not covered: in which role the user named a value (a number from the user's words may
 stand where another number was meant); what the user pastes counts as the user's own words.
@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agentkit.labels import Label, SourceKind, join_all
+from agentkit.messages import ToolCallPart
 from agentkit.planner.provenance.fold import fold, is_distinctive
 from agentkit.planner.provenance.index import ConversationIndex
 from agentkit.planner.provenance.readings import Kind, read_value
@@ -28,7 +29,7 @@ from agentkit.planner.provenance.readings import Kind, read_value
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from agentkit.messages import JsonValue, Message, ToolCallPart
+    from agentkit.messages import JsonValue, Message
     from agentkit.planner.provenance.index import PreparedPart
     from agentkit.planner.provenance.passages import Passage
     from agentkit.planner.provenance.readings import Reading
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Origin", "Tracer", "conversation_label", "leaves", "trace"]
 
 _SHORT_NUMBER = 3
+_SHORT_FIELD = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,15 @@ class Tracer:
 
     def __init__(self, conversation: Sequence[Message], index: ConversationIndex) -> None:
         self.parts: list[PreparedPart] = index.prepare(conversation)
-        self.influenced = conversation_label(conversation)
+        self.influenced = index.join(self.parts)
+        self._trusted = [part for part in self.parts if part.trusted.passages]
+        self._untrusted = [part for part in self.parts if part.untrusted.passages]
+        self._users = [part for part in self._trusted if _is_users(part.part.label)]
+        self.calls = {
+            item.part.call_id: item.part
+            for item in self.parts
+            if isinstance(item.part, ToolCallPart)
+        }
 
     def trace(
         self, call: ToolCallPart, *, named: frozenset[str] | None = None
@@ -122,7 +132,7 @@ class Tracer:
         field = path.rpartition(".")[2].split("[")[0]
         readings = read_value(value)
         words = _words(value, readings)
-        found = self._vouched(words, readings, field)
+        found = self._vouched(value, words, readings, field)
         if found is not None:
             label = join_all(item.label for item in found)
             return Origin(path, parameter, shown, label, found[0])
@@ -139,7 +149,7 @@ class Tracer:
             passage = self._typed(kind, spelling, "")
             if passage is not None:
                 return Origin(path, parameter, written, passage.label, passage)
-        for part in self.parts:
+        for part in self._untrusted:
             for spelling in spellings:
                 passage = part.untrusted.find_typed(kind, spelling)
                 if passage is not None:
@@ -150,8 +160,7 @@ class Tracer:
         """Whether the user wrote a text word by word."""
         words = fold(text)
         return is_distinctive(words) and any(
-            _is_users(part.part.label) and part.trusted.find_words(words) is not None
-            for part in self.parts
+            part.trusted.find_words(words) is not None for part in self._users
         )
 
     def holding(self, text: str) -> list[Passage]:
@@ -168,18 +177,19 @@ class Tracer:
     def user_spellings(self, kind: Kind) -> frozenset[str]:
         """Return the spelling of each typed value of one kind in the user's own words."""
         return frozenset(
-            spelling
-            for part in self.parts
-            if _is_users(part.part.label)
-            for spelling in part.trusted.spellings(kind)
+            spelling for part in self._users for spelling in part.trusted.spellings(kind)
         )
 
-    def _vouched(self, words: str, readings: Sequence[Reading], field: str) -> list[Passage] | None:
+    def _vouched(
+        self, value: JsonValue, words: str, readings: Sequence[Reading], field: str
+    ) -> list[Passage] | None:
         """Return the trusted passages that vouch for a value, or None."""
         if words:
             passage = self._first(lambda part: part.trusted.find_words(words))
             if passage is not None:
                 return [passage]
+        elif isinstance(value, str) and (passage := self._short_field(fold(value), field)):
+            return [passage]
         for reading in readings:
             passages = [self._typed(kind, spelling, field) for kind, spelling in reading.needed]
             if all(passage is not None for passage in passages):
@@ -200,7 +210,7 @@ class Tracer:
         passage = self._first(lambda part: part.trusted.find_typed(Kind.DATE, day))
         if passage is None:
             return None
-        for part in self.parts:
+        for part in self._trusted:
             known = part.trusted.spellings(Kind.DATE)
             if part.trusted.find_typed(Kind.NUMBER, year) or any(
                 date.startswith(f"{year}-") for date in known
@@ -209,19 +219,28 @@ class Tracer:
         return None
 
     def _short_number(self, spelling: str, field: str) -> Passage | None:
-        for part in self.parts:
+        for part in self._trusted:
             passage = part.trusted.find_typed(Kind.NUMBER, spelling)
             if passage is not None and (_is_users(passage.label) or passage.is_computed):
                 return passage
-        for part in self.parts:
+        return self._short_field(spelling, field)
+
+    def _short_field(self, folded: str, field: str) -> Passage | None:
+        """Return the trusted field that is a short value, and whose name the argument bears."""
+        for part in self._trusted:
             for passage in part.trusted.passages:
-                if passage.whole and passage.text == spelling and _bears(field, passage.name):
+                if (
+                    passage.whole
+                    and _bears(field, passage.name)
+                    and len(passage.text) <= _SHORT_FIELD
+                    and fold(passage.text) == folded
+                ):
                     return passage
         return None
 
     def _seen(self, words: str, readings: Sequence[Reading]) -> Passage | None:
         """Return the untrusted passage that a value came from, for showing."""
-        for part in self.parts:
+        for part in self._untrusted:
             if words and (passage := part.untrusted.find_words(words)):
                 return passage
             for reading in readings:
@@ -233,7 +252,7 @@ class Tracer:
     def _first(self, find: Callable[[PreparedPart], Passage | None]) -> Passage | None:
         """Return the first passage found, the user's own words before all others."""
         first: Passage | None = None
-        for part in self.parts:
+        for part in self._trusted:
             passage = find(part)
             if passage is None:
                 continue

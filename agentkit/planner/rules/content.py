@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentkit.labels import SourceKind
-from agentkit.messages import ToolCallPart, ToolResultPart
+from agentkit.messages import ToolResultPart
 from agentkit.planner.decision import Decision, Evidence, Outcome
 from agentkit.planner.provenance.readings import destinations, principal
 from agentkit.planner.provenance.results import USER
@@ -28,7 +28,7 @@ from agentkit.tools.declaration import Effect
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from agentkit.labels import Label
+    from agentkit.labels import Label, Source
     from agentkit.planner.provenance import Origin, Passage
     from agentkit.planner.rules.proposal import Proposal
 
@@ -91,41 +91,44 @@ def _leaks(proposal: Proposal, text: Origin) -> Iterator[Evidence]:
     """Yield what a text can carry that its readers may not see."""
     readers = _readers(proposal)
     named = _named_by_user(proposal)
+    own_words = False
     for line in text.value.splitlines():
         if not line.strip() or proposal.tracer.users_words(line):
             continue
         holding = proposal.tracer.holding(line)
-        if any(_may_read(readers, passage.label) for passage in holding):
+        if not holding:
+            own_words = True
             continue
-        if holding and named and any(_is_implied(proposal, passage) for passage in holding):
-            continue
-        if holding:
+        if not any(
+            _may_read(readers, passage.label) or (named and _is_implied(proposal, passage))
+            for passage in holding
+        ):
             yield _leak(text, holding[0].label, holding[0])
             return
-        leak = _anything_read(proposal, text, readers, named=named)
-        if leak is not None:
-            yield leak
-            return
+    leak = _anything_read(proposal, text, readers, named=named) if own_words else None
+    if leak is not None:
+        yield leak
 
 
 def _anything_read(
     proposal: Proposal, text: Origin, readers: frozenset[str] | None, *, named: bool
 ) -> Evidence | None:
     """Return the first result that the model's own words can carry and the readers may not see."""
-    known: set[str] = set()
+    known: set[Source] = set()
     for prepared in proposal.tracer.parts:
         part = prepared.part
         if not isinstance(part, ToolResultPart):
             continue
-        known |= {str(source) for source in part.label.sources}
+        known.update(part.label.sources)
         if _may_read(readers, part.label):
             continue
-        passage = (*prepared.untrusted.passages, *prepared.trusted.passages, None)[0]
+        groups = (prepared.untrusted.passages, prepared.trusted.passages)
+        passage = next((group[0] for group in groups if group), None)
         if passage is None or (named and _is_implied(proposal, passage)):
             continue
         return _leak(text, part.label, passage)
     label = proposal.tracer.influenced
-    elsewhere = {str(source) for source in label.sources if source.kind in _READ}
+    elsewhere = {source for source in label.sources if source.kind in _READ}
     if elsewhere - known and not _may_read(readers, label):
         return _leak(text, label, None)
     return None
@@ -171,11 +174,8 @@ def _is_named(proposal: Proposal, origin: Origin) -> bool:
 
 def _is_implied(proposal: Proposal, passage: Passage) -> bool:
     """Whether the user's request implies the read that a passage came from."""
-    for prepared in proposal.tracer.parts:
-        part = prepared.part
-        if isinstance(part, ToolCallPart) and part.call_id == passage.call_id:
-            return is_committed(proposal, part)
-    return False
+    call = proposal.tracer.calls.get(passage.call_id)
+    return call is not None and is_committed(proposal, call)
 
 
 def _leak(text: Origin, label: Label, passage: Passage | None) -> Evidence:
