@@ -13,6 +13,7 @@ from pathlib import Path
 import anyio
 from rich.console import Console
 from rich.table import Table
+from sandbox_baselines import measure_baselines
 
 from agentkit.sandbox import SandboxPool, Tier, open_sandbox
 
@@ -107,7 +108,9 @@ def main() -> None:
     ]
     bars = bars_of(rows)
     RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps({"rows": rows, "bars": bars}, indent=2) + "\n")
+    baselines = measure_baselines() if Tier.DOCKER in tiers else {}
+    results = {"rows": rows, "baselines_p50_ms": baselines, "bars": bars}
+    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
     table = Table(title="Milliseconds of one call in each sandbox tier")
     for column in rows[0]:
         table.add_column(column, justify="left" if column == "tier" else "right")
@@ -115,6 +118,8 @@ def main() -> None:
         table.add_row(*(str(value) for value in row.values()))
     console = Console()
     console.print(table)
+    for name, took in baselines.items():
+        console.print(f"for comparison, {name}: {took}" + ("" if isinstance(took, str) else " ms"))
     for name, bar in bars.items():
         state = "holds" if bar["holds"] else "does not hold"
         console.print(f"bar {name}: {bar['value']:g} <= {bar['bar']:g}: {state}")

@@ -26,6 +26,7 @@ class EventKind(StrEnum):
     INTENT = "intent"  # a side effect is about to start
     OUTCOME = "outcome"  # how it ended; same run and call id as its intent
     EXECUTION = "execution"  # code ran in a sandbox: how it ended, and what it used
+    EGRESS = "egress"  # code in a sandbox asked for a server: refused, opened, or closed
     MODEL = "model"  # a model was asked, or answered
     ANSWER = "answer"
     TURN_ENDED = "turn_ended"

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from agentkit import __version__
+from agentkit.cli import sandbox_packages
 from agentkit.cli.approvals import list_requests, show_request
 from agentkit.cli.approvals_decide import approve, deny, keygen
 from agentkit.cli.audit_show import show
@@ -87,6 +88,18 @@ _sandbox.command("run", epilog="Example: agentkit sandbox run code.py --files da
     run_in_sandbox
 )
 _policy.command(epilog="Example: agentkit policy explain 3f2a 1.1.1")(explain)
+
+_packages = typer.Typer(no_args_is_help=True, help="The packages that code in Docker may use.")
+_sandbox.add_typer(_packages, name="packages")
+_packages.command(name="list", epilog="Example: agentkit sandbox packages list")(
+    sandbox_packages.show
+)
+_packages.command(epilog="Example: agentkit sandbox packages allow polars --lock my.json")(
+    sandbox_packages.allow
+)
+_packages.command(epilog="Example: agentkit sandbox packages build numpy pandas")(
+    sandbox_packages.build
+)
 _audit.command(epilog="Example: agentkit audit verify agent.yaml --checkpoint note.txt")(verify)
 _audit.command(epilog="Example: agentkit audit tail agent.yaml -n 50")(tail)
 _audit.command(epilog="Example: agentkit audit show agent.yaml 3f2a 1.1.1")(show)

@@ -68,6 +68,12 @@ def _execution(entry: Entry) -> str:
     return f"{how}, {_named(entry, 'wall_s')} s, {_named(entry, 'output_bytes')} bytes of output"
 
 
+def _egress(entry: Entry) -> str:
+    where = f"{_named(entry, 'method')} {_named(entry, 'host')}:{_named(entry, 'port')}"
+    reason = _named(entry, "reason")
+    return f"{_named(entry, 'phase')}: {where}" + (f": {reason}" if reason else "")
+
+
 def _model(entry: Entry) -> str:
     calls = entry.record.body.get("calls")
     if isinstance(calls, list) and calls:
@@ -94,6 +100,7 @@ _WORDS = MappingProxyType(
         EventKind.INTENT: _intent,
         EventKind.OUTCOME: _outcome,
         EventKind.EXECUTION: _execution,
+        EventKind.EGRESS: _egress,
         EventKind.MODEL: _model,
         EventKind.ANSWER: _content,
         EventKind.TURN_ENDED: _ended,

@@ -1,6 +1,7 @@
 """``agentkit sandbox``: build the docker tier's image, and try a tier."""
 
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import anyio
@@ -20,13 +21,19 @@ def build(
             "--base", metavar="IMAGE", help="Build on this image, best pinned by its digest."
         ),
     ] = "",
+    dockerfile: Annotated[
+        Path | None,
+        typer.Option(
+            help="Build this Dockerfile first, and the image on top; needs python3 in it."
+        ),
+    ] = None,
 ) -> None:
     """Build the image of the docker tier, where it is not built yet."""
     from agentkit.sandbox.docker import build_image  # noqa: PLC0415 - docker stays optional
 
     screen = Screen.here()
     with ShownProgress(screen) as progress:
-        image = build_image(progress, base=base or None)
+        image = build_image(progress, base=base or None, dockerfile=dockerfile)
     screen.row("image", image)
 
 

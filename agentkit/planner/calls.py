@@ -25,6 +25,7 @@ import structlog
 
 from agentkit.errors import AgentkitError, ApprovalError, RunSuspended, StateError, ToolError
 from agentkit.guards import Action, Boundary, GuardContext
+from agentkit.labels import Integrity
 from agentkit.messages import ToolCallPart, ToolResultPart
 from agentkit.planner.decision import Decision, Outcome, Ruling
 from agentkit.planner.events import CallFinished, ContentJudged
@@ -252,7 +253,10 @@ class CallRoom:
             with self.recorder.timings.room("tool"):
                 arguments = deepcopy(call.arguments)  # what was ruled over stays as it was
                 functions = program.functions(self.tools) if tool.runs_programs else {}
-                text = await tool.function(ToolCall(call.call_id, arguments, key, functions))
+                tainted = _is_tainted(conversation)
+                text = await tool.function(
+                    ToolCall(call.call_id, arguments, key, functions, tainted=tainted)
+                )
             status = "ok"
         except ToolError as error:
             status, text = "error", error.message
@@ -318,3 +322,12 @@ def _refused(call: ToolCallPart, refusal: Refusal) -> ToolResultPart:
         text = f"Unknown outcome, and not repeated. {text}"
     # The reason may quote the model's own arguments, so the call's label stays on it.
     return ToolResultPart(call.call_id, call.name, text, call.label, is_error=True)
+
+
+def _is_tainted(conversation: Sequence[Message]) -> bool:
+    """Whether any untrusted content stands in ``conversation``."""
+    return any(
+        part.label.integrity is Integrity.UNTRUSTED
+        for message in conversation
+        for part in message.parts
+    )

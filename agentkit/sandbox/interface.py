@@ -23,7 +23,9 @@ __all__ = [
     "Artifact",
     "ArtifactKind",
     "Egress",
+    "EgressEvent",
     "EgressHost",
+    "EgressObserver",
     "Execution",
     "ExitReason",
     "HostFunction",
@@ -122,15 +124,42 @@ class EgressHost:
 
 
 @dataclass(frozen=True, slots=True)
+class EgressEvent:
+    """What happened to one request: ``refused``, or ``opened`` and then ``closed``.
+
+    ``address``: what the host's name resolved to. ``reason``: why it was refused or cut.
+    """
+
+    phase: Literal["refused", "opened", "closed"]
+    host: str
+    port: int
+    method: str
+    address: str = ""
+    reason: str = ""
+    sent_bytes: int = 0
+    received_bytes: int = 0
+
+
+EgressObserver: TypeAlias = "Callable[[EgressEvent], Awaitable[None]]"
+"""Told of each request, to audit it. Where it raises, the request is refused."""
+
+
+@dataclass(frozen=True, slots=True)
 class Egress:
     """The network that a session gets; without one it has none. Docker tier only.
 
-    ``sent_bytes``, ``received_bytes``: the most of one session.
+    ``sent_bytes``, ``received_bytes``: the most of one session. ``private_networks``: what may be
+    reached although it is not public, such as ``10.1.2.0/24``. ``when_tainted``: whether a session
+    keeps its egress after ``taint()``. ``observe``: told of each request; without its return none
+    is connected.
     """
 
     hosts: tuple[EgressHost, ...]
     sent_bytes: int = 1024 * 1024
     received_bytes: int = 64 * 1024 * 1024
+    private_networks: tuple[str, ...] = ()
+    when_tainted: bool = False
+    observe: EgressObserver | None = None
 
 
 class ArtifactKind(StrEnum):
@@ -217,6 +246,11 @@ class SandboxSession(Protocol):
 
     async def reset(self) -> None:
         """Forget all state; the next run starts in a fresh interpreter."""
+
+    def taint(self) -> None:
+        """Say that untrusted content reaches this session: it loses its egress until its end,
+        where ``Egress.when_tainted`` does not keep it. Call it before that content is given.
+        """
 
 
 @runtime_checkable

@@ -156,8 +156,9 @@ class SandboxPool:
         """
         kept = await self._take()
         session = WorkerSession(
-            self._replacement, self._limits, fresh=fresh, imports=imports, worker=kept.worker
-        )
+            self._replacement, self._limits, fresh=fresh, imports=imports, worker=kept.worker,
+            egress=self._egress,
+        )  # fmt: skip
         self._sessions.add(session)
         try:
             yield session

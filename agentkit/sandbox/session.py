@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import anyio
 
 from agentkit.errors import SandboxError
+from agentkit.sandbox.egress import EgressDoor
 from agentkit.sandbox.frames import FrameError
 from agentkit.sandbox.hostcalls import CallDesk, CallRefused, serving
 from agentkit.sandbox.imports import forbidden_import
@@ -59,6 +60,9 @@ class Worker(Protocol):
     async def receive(self) -> dict[str, Any]:
         """Return the next frame. Raises ``EOFError`` or ``FrameError``."""
 
+    def use_door(self, door: EgressDoor) -> None:
+        """Let code out through ``door`` from now on; for workers that were started with egress."""
+
     async def kill(self) -> None:
         """End it and all it started, and wait until it is gone. Never raises for a dead one."""
 
@@ -91,7 +95,7 @@ async def open_session(
 ) -> AsyncIterator[SandboxSession]:
     """Open a session over a worker of its own; see ``Sandbox.session``."""
     async with tier.workers(limits, egress) as start:
-        session = WorkerSession(start, limits, fresh=fresh, imports=imports)
+        session = WorkerSession(start, limits, fresh=fresh, imports=imports, egress=egress)
         try:
             await session.open()
             yield session
@@ -113,9 +117,11 @@ class WorkerSession:
         *,
         fresh: bool = False,
         imports: ImportAllowlist | None = None,
+        egress: Egress | None = None,
         worker: Worker | None = None,
     ) -> None:
         self._start_worker = start_worker
+        self._door = None if egress is None else EgressDoor(egress)
         self._limits = limits
         self._fresh = fresh
         self._imports = imports
@@ -161,6 +167,8 @@ class WorkerSession:
             )
         async with self._lock:
             worker, state_lost = await self._living_worker()
+            if self._door is not None:
+                worker.use_door(self._door)
             if now is not None and not worker.sets_clock:
                 raise SandboxError(
                     "this tier shows the host's clock", cure="leave now out, or use the wasm tier"
@@ -179,6 +187,11 @@ class WorkerSession:
         async with self._lock:
             await self._begin_reset()
             await self._finish_reset()
+
+    def taint(self) -> None:
+        """Close the session's egress; see ``SandboxSession.taint``."""
+        if self._door is not None:
+            self._door.taint()
 
     async def close(self) -> None:
         """End the worker; a run that is going on ends as ``lost``."""

@@ -9,13 +9,14 @@ from pydantic import BeforeValidator, Field, WrapValidator
 from agentkit.sandbox.interface import Limits, Tier
 from agentkit.spec.budgets import ToolMoneySpec  # noqa: TC001 - pydantic evaluates it
 from agentkit.spec.constraint import ArgumentSchema  # noqa: TC001 - pydantic evaluates it
+from agentkit.spec.egress import EgressSpec  # noqa: TC001 - pydantic evaluates it
 from agentkit.spec.policies import Names  # noqa: TC001 - pydantic evaluates it
 from agentkit.spec.problems import quoted
-from agentkit.spec.section import Fault, Matches, Section, checked_together
+from agentkit.spec.section import Fault, Line, Matches, Section, checked_together
 from agentkit.spec.suggest import closest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 __all__ = ["BUILTIN_TOOLS", "SandboxSpec", "ToolSpec", "Tools"]
 
@@ -23,6 +24,17 @@ BUILTIN_TOOLS = ("python",)
 """Names of the tools that agentkit brings along."""
 
 _MIB = 1024 * 1024
+
+
+PackageName = Annotated[
+    str,
+    Matches(
+        r"[A-Za-z0-9][A-Za-z0-9._-]*",
+        "a package's name",
+        "write the name alone; the allowlist says the version",
+        "numpy",
+    ),
+]
 
 
 class SandboxSpec(Section):
@@ -45,6 +57,30 @@ class SandboxSpec(Section):
     files_mib: Annotated[int, Field(ge=1, le=4096)] = Field(
         default=16, description="Sum of the files given to one run, and of those it leaves, in MiB."
     )
+
+    packages: list[PackageName] = Field(
+        default=[],
+        description="docker: what the image holds, of the allowlist that 'agentkit sandbox packages"
+        " list' shows.",
+        examples=[["numpy", "pandas"]],
+    )
+    runtime: Line | None = Field(
+        default=None, description="docker: the engine's runtime, such as runsc."
+    )
+    egress: EgressSpec | None = Field(
+        default=None, description="docker: the servers that code may reach; left out for none."
+    )
+
+    @classmethod
+    def cross_check(cls, given: Mapping[str, object]) -> Iterable[Fault]:
+        """Refuse what only the docker tier has in another one."""
+        if given.get("tier", Tier.WASM) == Tier.DOCKER:
+            return
+        for key in ("packages", "runtime", "egress"):
+            if given.get(key):
+                yield Fault(
+                    f"{key} needs the docker tier", "write tier: docker", (key,), on_key=True
+                )
 
     @property
     def limits(self) -> Limits:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from agentkit.planner.policy import Policies
     from agentkit.planner.spending import Spending
     from agentkit.progress import Progress
-    from agentkit.sandbox import Execution, Sandbox
+    from agentkit.sandbox import EgressEvent, Execution, Sandbox
     from agentkit.spec import LoadedSpec
     from agentkit.startup.report import StartupObserver
     from agentkit.tools import Tool
@@ -236,7 +236,11 @@ class _Startup:
         try:
             sandbox = self._sandbox()
             draft.detail = f"{sandbox.tier}: {await sandbox.check()}"
-            session = await self.stack.enter_async_context(sandbox.session(spec.sandbox.limits))
+            stated = spec.sandbox.egress
+            egress = None if stated is None else stated.policy(self._record_egress)
+            session = await self.stack.enter_async_context(
+                sandbox.session(spec.sandbox.limits, egress=egress)
+            )
         except SandboxError as error:
             raise StartupRefused(
                 f"the sandbox tier {spec.sandbox.tier} cannot run here: {error.message}",
@@ -263,11 +267,18 @@ class _Startup:
                 )
             )
 
+    async def _record_egress(self, event: EgressEvent) -> None:
+        """Record one request of code to a server; it is connected only after this."""
+        await self.log.record(
+            AuditEvent(kind=EventKind.EGRESS, run_id=self.run_id, body=asdict(event))
+        )
+
     def _sandbox(self) -> Sandbox:
         if self.loaded.spec.sandbox.tier is Tier.WASM:
             # Its first use builds the guest, which takes half a minute.
             return open_sandbox(Tier.WASM, progress=self.progress)
-        return open_sandbox(self.loaded.spec.sandbox.tier)
+        stated = self.loaded.spec.sandbox
+        return open_sandbox(stated.tier, packages=stated.packages, runtime=stated.runtime)
 
     async def _open_policies(self, tools: tuple[Tool, ...]) -> Policies | None:
         if self.loaded.spec.policies is None:

@@ -46,13 +46,15 @@ class ToolCall:
 
     ``idempotency_key`` is the same for every attempt at the same call of the same run, so that a
     function can refuse to repeat an effect. ``functions``: for a tool that runs programs, what the
-    program may call; each call passes the gate.
+    program may call; each call passes the gate. ``tainted``: whether untrusted content has entered
+    the conversation, and with it what the model wrote here.
     """
 
     call_id: str
     arguments: JsonObject
     idempotency_key: str
     functions: Mapping[str, HostFunction] = field(default_factory=lambda: MappingProxyType({}))
+    tainted: bool = field(default=False, kw_only=True)
 
 
 class ToolFunction(Protocol):

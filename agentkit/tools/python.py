@@ -55,6 +55,8 @@ def python_tool(
         if not isinstance(code, str):
             raise ToolError("code must be a string")
         async with turn:
+            if call.tainted or call.functions:  # what a function returns may be anybody's words
+                session.taint()
             execution = await session.run(code, functions=call.functions)
         if record is not None:
             await record(call.call_id, execution)

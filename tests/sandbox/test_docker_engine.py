@@ -43,13 +43,21 @@ def test_open_transports_are_refused(url: str, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.docker
 def test_a_missing_image_names_its_cure(docker_image: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image, "image_tag", lambda: "agentkit-sandbox:never-built")
+    monkeypatch.setattr(image, "image_tag", lambda _: "agentkit-sandbox:never-built")
     with pytest.raises(SandboxError, match="not built") as caught:
         anyio.run(open_sandbox(Tier.DOCKER).check)
-    assert "python -m agentkit.sandbox.docker" in caught.value.cure
+    assert "agentkit sandbox build" in caught.value.cure
 
 
 @pytest.mark.docker
-def test_an_unknown_runtime_is_an_error(docker_image: str) -> None:
-    with pytest.raises(SandboxError, match="did not start the container"):
+def test_an_unknown_runtime_is_refused_with_its_cure(docker_image: str) -> None:
+    with pytest.raises(
+        SandboxError, match=r"no runtime 'no-such-runtime'; it has .*runc"
+    ) as caught:
         anyio.run(open_sandbox(Tier.DOCKER, runtime="no-such-runtime").check)
+    assert "daemon.json" in caught.value.cure
+
+
+@pytest.mark.docker
+def test_a_runtime_the_engine_has_is_used(docker_image: str) -> None:
+    assert "runtime runc" in anyio.run(open_sandbox(Tier.DOCKER, runtime="runc").check)

@@ -20,7 +20,9 @@ from agentkit.sandbox.frames import FrameError, FrameReader, encode_frame
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Child", "Output", "Requests"]
+    from agentkit.sandbox.docker.line import Line
+
+__all__ = ["Child", "Output"]
 
 _POLL_S = 0.05
 _REPLY_BYTES = 24 << 20
@@ -55,25 +57,6 @@ class Output:
         text = self._decoders[stream].decode(kept)
         if text:
             self._send({"type": "output", "stream": stream, "text": text})
-
-
-class Requests:
-    """The container's own input, as messages. ``fd``: where they come from."""
-
-    def __init__(self, fd: int, max_bytes: int) -> None:
-        self.fd = fd
-        self._reader = FrameReader(max_bytes)
-        self._waiting: list[dict[str, Any]] = []
-
-    def read(self) -> bool:
-        """Take what has come; false where the host has hung up."""
-        data = os.read(self.fd, 1 << 16)
-        self._waiting.extend(self._reader.feed(data))
-        return bool(data)
-
-    def take(self) -> dict[str, Any] | None:
-        """Return the next message that is complete, None where there is none."""
-        return self._waiting.pop(0) if self._waiting else None
 
 
 class Child:
@@ -120,24 +103,19 @@ class Child:
                 output.take(stream, data)
 
     def execute(
-        self,
-        asked: dict[str, Any],
-        output: Output,
-        deadline: float,
-        requests: Requests,
-        send: Callable[[dict[str, Any]], None],
+        self, asked: dict[str, Any], output: Output, deadline: float, line: Line
     ) -> dict[str, Any]:
         """Have code run and return its result; the interpreter may be alive or not after it.
 
-        ``deadline``: on the monotonic clock. ``requests``: where answers to its calls come from;
-        where they hang up, the whole container ends. ``send``: forwards a call to the host.
+        ``deadline``: on the monotonic clock. ``line``: where its calls go and their answers come
+        from; where that hangs up, the whole container ends.
         """
         number = os.urandom(8).hex()
         wanted = {key: asked[key] for key in _FOR_CHILD}
         self._pending = encode_frame({**wanted, "run": number})
         self._calling = False
         poll = select.poll()
-        poll.register(requests.fd, 0)  # a hang-up is always reported
+        poll.register(line.fd, 0)
         poll.register(self._request, select.POLLOUT)
         for fd in (self._result, self._out, self._err):
             poll.register(fd, select.POLLIN)
@@ -146,15 +124,14 @@ class Child:
             remaining = deadline - time.monotonic()
             if remaining <= 0:
                 return stopped("timeout", "the time was over")
-            ready = dict(poll.poll(min(remaining, _POLL_S) * 1000))
-            if ready.get(requests.fd) == select.POLLIN and requests.read():
-                self._take_answer(requests)
-            elif requests.fd in ready:
-                os._exit(0)
+            ready = line.wait(poll, min(remaining, _POLL_S), listen=self._calling)
+            for answer in line.taken():
+                if self._calling and answer.get("op") == "answer":
+                    self._calling = False
+                    self._pending += encode_frame(answer)
             if self._request in ready:
                 self._pending = self._pending[_write(self._request, self._pending) :]
-            result = self._progress(ready, output, number, send)
-            poll.modify(requests.fd, select.POLLIN if self._calling else 0)
+            result = self._progress(ready, output, number, line.send)
             with suppress(KeyError):
                 poll.unregister(self._request)
             if self._pending:
@@ -163,12 +140,6 @@ class Child:
                 if fd in ready and not ready[fd] & select.POLLIN:
                     poll.unregister(fd)  # closed by the code; its death or the deadline follows
         return result
-
-    def _take_answer(self, requests: Requests) -> None:
-        while answer := requests.take():
-            if self._calling and answer.get("op") == "answer":
-                self._calling = False
-                self._pending += encode_frame(answer)
 
     def _progress(
         self,

@@ -14,7 +14,7 @@ from agentkit.errors import SandboxError
 if TYPE_CHECKING:
     import docker
 
-__all__ = ["DEFAULT_SOCKET", "connect"]
+__all__ = ["DEFAULT_SOCKET", "connect", "require_runtime"]
 
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 _TIMEOUT_S = 20
@@ -50,6 +50,20 @@ def connect(url: str | None = None) -> docker.DockerClient:
             cure="use an engine built with seccomp, on a Linux kernel",
         )
     return client
+
+
+def require_runtime(client: docker.DockerClient, runtime: str | None) -> None:
+    """Raise ``SandboxError`` where the engine has no such runtime; None is the engine's default."""
+    if runtime is None:
+        return
+    known = sorted(client.info().get("Runtimes") or ())
+    if runtime not in known:
+        raise SandboxError(
+            f"the engine has no runtime {runtime!r}; it has {', '.join(known) or 'none'}",
+            place="runtime",
+            cure=f"install it and name it in the engine's daemon.json ('runtimes': {{{runtime!r}: "
+            "{'path': ...}}), then restart the engine; or leave runtime out",
+        )
 
 
 def _refuse_open_transport(address: str, environment: dict[str, str]) -> None:

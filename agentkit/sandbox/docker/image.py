@@ -1,40 +1,42 @@
-"""Build the tier's image: from a registry where one answers, else from this machine's own mirror.
+"""Build the tier's image: a base, the allowed packages, and the runner.
 
-The image is tagged with a hash of the Dockerfile and of the files copied into it, so that a newer
-agentkit never runs an older runner; containers are started by the id behind that tag.
-What is covered: debootstrap verifies the distribution's signature; the runner's files come from
-this package. What is not covered: the contents of ``base`` where you name one of your own.
+The image is tagged with a hash of the Dockerfile, of the files copied into it and of the locked
+packages, so that a newer agentkit never runs an older runner and no image holds a package that its
+lock does not; containers are started by the id behind that tag, or by an id of your own.
+What is covered: the runner's files come from this package, the wheels from the lock by hash.
+What is not covered: the contents of ``base`` where you name one of your own.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
-import os
-import platform
-import shutil
-import subprocess
-import tarfile
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import certifi
 import docker
 import docker.errors
 import requests.exceptions
 import structlog
 
+from agentkit.cache import default_cache_directory
 from agentkit.errors import SandboxError
 from agentkit.progress import silent
+from agentkit.sandbox.docker.base import choose_base, from_dockerfile, target_of
+from agentkit.sandbox.docker.context import write_context
 from agentkit.sandbox.docker.engine import connect
+from agentkit.sandbox.docker.packages import BUNDLED_LOCK, PackageLock
+from agentkit.sandbox.docker.pip import download, unpack
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from agentkit.progress import Progress
+    from agentkit.sandbox.docker.packages import LockedPackage
 
-__all__ = ["build_image", "find_image", "image_tag"]
+__all__ = ["build_image", "find_image", "image_tag", "runner_digest"]
 
-REGISTRY_BASE = "python:3.13-slim"
 _ROOM = Path(__file__).parent.parent
 _COPIED = (
     "bindings.py",
@@ -43,186 +45,170 @@ _COPIED = (
     "frames.py",
     "docker/child.py",
     "docker/interpreter.py",
+    "docker/line.py",
+    "docker/outlet.py",
     "docker/processes.py",
     "docker/runner.py",
     "docker/workspace.py",
 )
 _LABEL = "agentkit.sandbox.image"
-_BASE = "agentkit-sandbox-base"  # remove it from the engine to have it made anew
-_STAGES = ("find a base image", "debootstrap", "import the base", "build the image")
-_BOOTSTRAP_TIMEOUT_S = 900
-_NEEDLESS = ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "var/log")
+_STAGES = ("find a base image", "debootstrap", "import the base", "fetch packages",
+           "unpack packages", "build the image")  # fmt: skip
 _log = structlog.get_logger(__name__)
 
 
-def image_tag() -> str:
-    """Return the tag of the image that this version of agentkit runs."""
-    digest = hashlib.sha256()
-    for path in (_ROOM / "docker" / "Dockerfile", *(_ROOM / name for name in _COPIED)):
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return f"agentkit-sandbox:{digest.hexdigest()[:24]}"
+def runner_digest() -> str:
+    """Return the hash of all of agentkit that is in the image."""
+    return _digest(path.read_bytes() for path in _copied_files().values())
 
 
-def find_image(client: docker.DockerClient) -> str:
-    """Return the image's id. Raises ``SandboxError`` where it was not built yet."""
+def image_tag(packages: Sequence[LockedPackage] = ()) -> str:
+    """Return the tag of the image that this version of agentkit runs with these packages."""
+    digest = runner_digest()
+    if packages:
+        digest = _digest([digest.encode(), *(one.requirement.encode() for one in packages)])
+    return f"agentkit-sandbox:{digest[:24]}"
+
+
+def find_image(
+    client: docker.DockerClient, packages: Sequence[LockedPackage] = (), image: str | None = None
+) -> str:
+    """Return the image's id. ``image``: the id that it must be, where you have pinned one.
+
+    Raises ``SandboxError`` where it was not built yet, or by another version of agentkit.
+    """
+    if image is not None and not image.startswith("sha256:") and "@sha256:" not in image:
+        raise SandboxError(
+            f"{image!r} is no pinned image",
+            cure="name it by its digest: sha256:... or NAME@sha256:",
+        )
+    wanted = image or image_tag(packages)
     try:
-        return str(client.images.get(image_tag()).id)
+        found = client.images.get(wanted)
     except docker.errors.ImageNotFound as error:
         raise SandboxError(
-            f"the sandbox's image {image_tag()} is not built",
-            cure="build it: python -m agentkit.sandbox.docker",
+            f"the sandbox's image {wanted} is not built",
+            cure=f"build it: {_build_command(packages)}",
         ) from error
+    if found.labels.get(f"{_LABEL}.runner") != runner_digest():
+        raise SandboxError(
+            f"the image {wanted} was built by another version of agentkit",
+            cure=f"build it again: {_build_command(packages)}",
+        )
+    return str(found.id)
 
 
 def build_image(
     progress: Progress = silent,
     *,
     base: str | None = None,
+    dockerfile: Path | None = None,
     url: str | None = None,
+    packages: Iterable[str] = (),
+    lock: Path = BUNDLED_LOCK,
 ) -> str:
     """Build the image if it is not there, and return its id. Blocks for up to some minutes.
 
-    ``base``: an image to build on, best pinned by digest; without one, the registry's
-    ``python:3.13-slim``, and where no registry answers a Debian or Ubuntu made with debootstrap
-    (as root). Raises ``SandboxError``.
+    ``base``: an image to build on, best pinned by digest; or ``dockerfile``, built first. Without
+    either, the registry's ``python:3.13-slim``, and where no registry answers a Debian or Ubuntu
+    made with debootstrap (as root). ``packages``: names on the allowlist ``lock``. Raises
+    ``SandboxError``.
     """
+    selected = PackageLock.load(lock).select(packages)
     client = connect(url)
     try:
         try:
-            return find_image(client)
+            return find_image(client, selected)
         except SandboxError:
-            return _build(client, base, progress)
+            return _build(client, base, dockerfile, selected, progress)
     finally:
         client.close()
 
 
-def _build(client: docker.DockerClient, base: str | None, progress: Progress) -> str:
-    total = len(_STAGES)
-    progress(_STAGES[0], 0, total)
-    chosen = base or _registry_base(client)
-    if chosen is None:
-        chosen = _debootstrap_base(client, progress)
-    progress(_STAGES[3], 3, total)
+def _build(
+    client: docker.DockerClient,
+    base: str | None,
+    dockerfile: Path | None,
+    packages: Sequence[LockedPackage],
+    progress: Progress,
+) -> str:
+    def stage(name: str) -> None:
+        progress(name, _STAGES.index(name), len(_STAGES))
+
+    stage(_STAGES[0])
+    if dockerfile is not None:
+        chosen = from_dockerfile(client, dockerfile)
+    else:
+        chosen = base or choose_base(client, stage)
+    with tempfile.TemporaryDirectory(prefix="agentkit-image-") as folder:
+        site = Path(folder) / "site"
+        site.mkdir()
+        if packages:
+            target = target_of(client, chosen)
+            wheelhouse = default_cache_directory() / "wheelhouse"
+            requirements = [one.requirement for one in packages]
+            stage("fetch packages")
+            download(requirements, target, wheelhouse)
+            stage("unpack packages")
+            unpack(requirements, target, wheelhouse, site)
+        stage("build the image")
+        packed = Path(folder) / "context.tar"
+        write_context(packed, _copied_files(), site)
+        with packed.open("rb") as context:
+            image = _engine_build(client, context, chosen, packages)
+    progress(_STAGES[-1], len(_STAGES), len(_STAGES))
+    return image
+
+
+def _engine_build(
+    client: docker.DockerClient, context: object, base: str, packages: Sequence[LockedPackage]
+) -> str:
+    tag = image_tag(packages)
+    listed = " ".join(f"{one.name}=={one.version}" for one in packages)
+    labels = {
+        _LABEL: "1",
+        f"{_LABEL}.base": base,
+        f"{_LABEL}.runner": runner_digest(),
+        f"{_LABEL}.packages": listed,
+    }
     try:
         image, _ = client.images.build(
-            fileobj=_context(),
+            fileobj=context,  # type: ignore[arg-type]  # the stubs ask for StringIO, the SDK for any file
             custom_context=True,
-            tag=image_tag(),
-            buildargs={"BASE": chosen},
-            labels={_LABEL: "1", f"{_LABEL}.base": chosen},
+            tag=tag,
+            buildargs={"BASE": base},
+            labels=labels,
             network_mode="none",
             rm=True,
             forcerm=True,
         )
     except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
         raise SandboxError(
-            f"the image cannot be built on {chosen}: {error}",
+            f"the image cannot be built on {base}: {error}",
             cure="see the engine's log, or name another base image",
         ) from error
-    progress(_STAGES[3], total, total)
-    _log.info("sandbox_image_built", tag=image_tag(), id=image.id, base=chosen)
+    _log.info("sandbox_image_built", tag=tag, id=image.id, base=base, packages=listed)
     return str(image.id)
 
 
-def _registry_base(client: docker.DockerClient) -> str | None:
-    """Return the registry's Python by its digest, or None where no registry answers."""
-    try:
-        image = client.images.pull(REGISTRY_BASE)
-    except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
-        _log.info("sandbox_no_registry", base=REGISTRY_BASE, reason=str(error)[:200])
-        return None
-    digests = image.attrs.get("RepoDigests") or []
-    return str(digests[0]) if digests else str(image.id)
+def _copied_files() -> dict[str, Path]:
+    """Return name in the build context → file of this package."""
+    files = {f"agentkit/sandbox/{name}": _ROOM / name for name in _COPIED}
+    return {
+        "Dockerfile": _ROOM / "docker" / "Dockerfile",
+        "authorities.pem": Path(certifi.where()),
+        **files,
+    }
 
 
-def _context() -> io.BytesIO:
-    """Return the build context as a tar, the same whatever this machine's umask is."""
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as tar:
-        _add(tar, "Dockerfile", (_ROOM / "docker" / "Dockerfile").read_bytes())
-        for name in _COPIED:
-            _add(tar, f"agentkit/sandbox/{name}", (_ROOM / name).read_bytes())
-    packed.seek(0)
-    return packed
+def _digest(pieces: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(hashlib.sha256(piece).digest())
+    return digest.hexdigest()
 
 
-def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
-    entry = tarfile.TarInfo(name)
-    entry.size, entry.mode = len(data), 0o644
-    tar.addfile(entry, io.BytesIO(data))
-
-
-def _debootstrap_base(client: docker.DockerClient, progress: Progress) -> str:
-    """Make a base image of this machine's own distribution, or find it made; return its tag."""
-    suite = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
-    tag = f"{_BASE}:{suite}"
-    with suppress(docker.errors.ImageNotFound):
-        client.images.get(tag)
-        return tag
-    debootstrap = shutil.which("debootstrap")
-    if debootstrap is None or os.geteuid() != 0:
-        raise SandboxError(
-            "no registry answers, and debootstrap needs to be installed and run as root",
-            cure="apt-get install debootstrap and build as root: sudo python -m "
-            "agentkit.sandbox.docker; or name a base image that the engine has",
-        )
-    mirror = _mirror(suite)
-    with tempfile.TemporaryDirectory(prefix="agentkit-image-") as name:
-        root = Path(name) / "root"
-        progress(_STAGES[1], 1, len(_STAGES))
-        _command(
-            [debootstrap, "--variant=minbase", "--include=python3", suite, str(root), mirror],
-            "debootstrap failed",
-        )
-        for path in _NEEDLESS:
-            shutil.rmtree(root / path, ignore_errors=True)
-        progress(_STAGES[2], 2, len(_STAGES))
-        packed = Path(name) / "root.tar"
-        _command(
-            [
-                "tar",
-                "--numeric-owner",
-                "--one-file-system",
-                "-C",
-                str(root),
-                "-cf",
-                str(packed),
-                ".",
-            ],
-            "packing the base failed",
-        )
-        client.api.import_image_from_file(str(packed), repository=_BASE, tag=suite)
-    return tag
-
-
-def _mirror(suite: str) -> str:
-    """Return the mirror that this machine's apt uses for its own release."""
-    fields = "$(SITE) $(RELEASE) $(COMPONENT)"
-    listed = _command(
-        ["apt-get", "indextargets", "--format", fields, "Created-By: Packages"],
-        "apt does not tell its mirrors",
-    )
-    for line in listed.splitlines():
-        site, release, component = [*line.split(), "", "", ""][:3]
-        if suite and release == suite and component == "main":
-            return site
-    raise SandboxError(
-        f"apt knows no mirror of {suite or 'this release'}",
-        cure="add the distribution's main component to apt's sources, or name a base image",
-    )
-
-
-def _command(command: list[str], failure: str) -> str:
-    try:
-        done = subprocess.run(  # noqa: S603  the programs are fixed, the arguments are apt's own
-            command, capture_output=True, text=True, timeout=_BOOTSTRAP_TIMEOUT_S, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise SandboxError(f"{failure}: {error}", cure="try again with a nearer mirror") from error
-    if done.returncode != 0:
-        lines = (done.stderr or done.stdout).strip().splitlines()
-        raise SandboxError(
-            f"{failure}: {lines[-1] if lines else done.returncode}",
-            cure="see whether apt-get update works here",
-        )
-    return done.stdout
+def _build_command(packages: Sequence[LockedPackage]) -> str:
+    if not packages:
+        return "agentkit sandbox build"
+    return "agentkit sandbox packages build " + " ".join(one.name for one in packages)

@@ -48,6 +48,7 @@ def become_interpreter(
         os.chdir(WORK_DIRECTORY)
         sys.path[0] = ""
         sys.argv = [""]
+        _seed_afresh()
         _serve()
     finally:
         os._exit(0)
@@ -149,6 +150,13 @@ def _seed(seed: int) -> None:
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:
         numpy_random.seed(seed % (1 << 32))
+
+
+def _seed_afresh() -> None:
+    """Give this fork random numbers of its own; ``random`` does so by itself."""
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:  # preloaded, and so the same in each fork
+        numpy_random.seed()
 
 
 def _serve() -> None:

@@ -7,7 +7,7 @@ import signal
 from contextlib import suppress
 from typing import Any
 
-__all__ = ["describe_death", "living", "oom_kills", "state", "stopped"]
+__all__ = ["data_bytes", "describe_death", "living", "oom_kills", "state", "stopped"]
 
 _OOM_COUNTERS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
 
@@ -33,6 +33,15 @@ def state(pid: int) -> str:
             return file.read().rpartition(b")")[2].split()[0].decode("ascii")
     except (OSError, IndexError):
         return "X"
+
+
+def data_bytes() -> int:
+    """Return the size of this process' own data, as ``RLIMIT_DATA`` counts it; 0 if unknown."""
+    with suppress(OSError, ValueError), open("/proc/self/status", encoding="ascii") as file:  # noqa: PTH123  see living
+        for line in file:
+            if line.startswith("VmData:"):
+                return int(line.split()[1]) * 1024
+    return 0
 
 
 def oom_kills() -> int:

@@ -15,35 +15,29 @@ import signal
 import sys
 import time
 from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
-from agentkit.sandbox.docker.child import Child, Output, Requests
+from agentkit.sandbox.docker.child import Child, Output
 from agentkit.sandbox.docker.interpreter import WORK_DIRECTORY, set_dumpable
-from agentkit.sandbox.docker.processes import living, oom_kills, state
+from agentkit.sandbox.docker.line import Line
+from agentkit.sandbox.docker.outlet import Outlet
+from agentkit.sandbox.docker.processes import data_bytes, living, oom_kills, state
 from agentkit.sandbox.docker.workspace import changed_files, file_states, wipe, write_files
-from agentkit.sandbox.frames import encode_frame
 
 __all__ = ["main"]
 
 _SETTLE_S = 2.0
-_REQUEST_BYTES = 1 << 31
 _SCRATCH = (WORK_DIRECTORY, "/tmp", "/dev/shm")  # noqa: S108  the container's own tmpfs mounts
 
 
 class _Runner:
     """Serves requests; keeps one interpreter ready."""
 
-    def __init__(self, requests: Requests, replies: int, memory_bytes: int) -> None:
-        self._requests = requests
-        self._replies = replies
+    def __init__(self, line: Line, memory_bytes: int) -> None:
+        self._line = line
         self._memory_bytes = memory_bytes
         self._child = Child(memory_bytes)
-
-    def send(self, frame: dict[str, Any]) -> None:
-        """Write a frame to the container's own output."""
-        data = memoryview(encode_frame(frame))
-        while data:
-            data = data[os.write(self._replies, data) :]
 
     def reset(self) -> None:
         """Forget everything: processes, files, state. What cannot be wiped ends the container."""
@@ -51,7 +45,7 @@ class _Runner:
         for directory in _SCRATCH:
             wipe(directory)
         self._replace_child()
-        self.send({"type": "reset"})
+        self._line.send({"type": "reset"})
 
     def run(self, asked: dict[str, Any]) -> None:
         """Run one cell and send its result."""
@@ -60,16 +54,16 @@ class _Runner:
         if died_idle:
             self._kill_everything()
             self._replace_child()
-        output = Output(asked["output_bytes"], asked["flood_bytes"], self.send)
+        output = Output(asked["output_bytes"], asked["flood_bytes"], self._line.send)
         kills_before = oom_kills()
         try:
             write_files(WORK_DIRECTORY, asked["files"])
         except OSError as error:
             text = f"a file given cannot be written: {error}"
-            self.send({"type": "result", "exit": "error", "error": text})
+            self._line.send({"type": "result", "exit": "error", "error": text})
             return
         before = file_states(WORK_DIRECTORY)
-        result = self._child.execute(asked, output, deadline, self._requests, self.send)
+        result = self._child.execute(asked, output, deadline, self._line)
         alive = result["exit"] in {"ok", "error", "memory"} and self._settle()
         if not alive:
             self._kill_everything()
@@ -82,7 +76,7 @@ class _Runner:
             result["state_lost"] = True
         if oom_kills() > kills_before and result["exit"] in {"error", "lost"}:
             result.update(exit="memory", error="the container's memory was exhausted")
-        self.send({**result, "type": "result", "dropped_output": output.dropped})
+        self._line.send({**result, "type": "result", "dropped_output": output.dropped})
         if not alive:
             self._replace_child()
 
@@ -93,6 +87,8 @@ class _Runner:
     def _settle(self) -> bool:
         """Stop the interpreter and end every other process; false where that does not work."""
         os.kill(self._child.pid, signal.SIGSTOP)
+        with suppress(ChildProcessError):  # stopped or dead, whichever comes, without a pause
+            os.waitid(os.P_PID, self._child.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
         until = time.monotonic() + _SETTLE_S
         while time.monotonic() < until:
             others = [pid for pid in living() if pid not in {1, self._child.pid}]
@@ -113,6 +109,8 @@ class _Runner:
             with suppress(ProcessLookupError):
                 os.kill(-1, signal.SIGKILL)
             self._child.has_died()
+            if self._line.outlet is not None:
+                self._line.outlet.close_all()
             if all(pid == 1 for pid in living()):
                 return
             if time.monotonic() > until:
@@ -127,13 +125,16 @@ def main() -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(null, fd)
-    incoming = Requests(requests, _REQUEST_BYTES)
+    line = Line(requests, replies)
     runner: _Runner | None = None
-    while incoming.read():
-        while asked := incoming.take():
+    while line.read():
+        for asked in line.taken():
             if runner is None:
-                runner = _Runner(incoming, replies, asked["memory_bytes"])
-                runner.send({"type": "ready", "python": sys.version.split()[0]})
+                for name in asked["preload"]:
+                    import_module(name)
+                line.outlet = Outlet(line.send) if asked["egress"] else None
+                runner = _Runner(line, asked["memory_bytes"] + data_bytes())
+                line.send({"type": "ready", "python": sys.version.split()[0]})
             elif asked["op"] == "reset":
                 runner.reset()
             elif asked["op"] == "run":

@@ -15,17 +15,19 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
-from agentkit.errors import SandboxError
 from agentkit.sandbox.check import python_version
-from agentkit.sandbox.docker.container import ContainerWorker, reap
-from agentkit.sandbox.docker.engine import connect
+from agentkit.sandbox.docker.container import ContainerBuild, ContainerWorker
+from agentkit.sandbox.docker.engine import connect, require_runtime
 from agentkit.sandbox.docker.image import find_image
+from agentkit.sandbox.docker.packages import BUNDLED_LOCK, PackageLock
+from agentkit.sandbox.docker.reaping import reap
 from agentkit.sandbox.interface import Limits, Tier
 from agentkit.sandbox.session import open_session
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable, Iterable
     from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
 
     import docker
 
@@ -40,14 +42,26 @@ class DockerSandbox:
 
     ``url``: the engine, by default ``$DOCKER_HOST`` or the local socket. ``cpus``: processor time
     of a container, in processors. ``runtime``: the engine's runtime, such as ``runsc``.
+    ``packages``: those of the image, names on the allowlist ``lock``. ``preload``: modules that
+    every interpreter starts with, such as ``numpy``; they are imported once a container.
+    ``image``: the id (``sha256:...``) that the image must have, where you have pinned one.
     """
 
     def __init__(
-        self, *, url: str | None = None, cpus: float = 1.0, runtime: str | None = None
+        self,
+        *,
+        url: str | None = None,
+        cpus: float = 1.0,
+        runtime: str | None = None,
+        packages: Iterable[str] = (),
+        lock: Path = BUNDLED_LOCK,
+        preload: Iterable[str] = (),
+        image: str | None = None,
     ) -> None:
         self._url = url
-        self._cpus = cpus
-        self._runtime = runtime
+        self._packages = PackageLock.load(lock).select(packages)
+        self._image = image
+        self._build = ContainerBuild(cpus, runtime, tuple(preload))
 
     @property
     def tier(self) -> Tier:
@@ -56,12 +70,10 @@ class DockerSandbox:
 
     async def check(self) -> str:
         """Run a line through a container; return versions and walls. See ``Sandbox.check``."""
-        version = await python_version(
-            self, "build the image again: python -m agentkit.sandbox.docker"
-        )
+        version = await python_version(self, "build the image again: agentkit sandbox build")
         engine = await anyio.to_thread.run_sync(self._engine_version)
         return (
-            f"CPython {version} in Docker {engine}, runtime {self._runtime or 'default'}, "
+            f"CPython {version} in Docker {engine}, runtime {self._build.runtime or 'default'}, "
             "no network, user 65534, own seccomp profile, read-only root"
         )
 
@@ -83,11 +95,21 @@ class DockerSandbox:
         """Connect to the engine; give the function that starts a container. Raises
         ``SandboxError``.
         """
-        if egress is not None:
-            raise SandboxError("the docker tier has no egress yet", cure="leave egress out")
         client, image_id = await anyio.to_thread.run_sync(self._ready_engine)
         try:
-            yield partial(_start_worker, client, limits, image_id, self._cpus, self._runtime)
+            failure: Exception | None = None
+            async with anyio.create_task_group() as group:
+
+                def make() -> ContainerWorker:
+                    return ContainerWorker(client, limits, egress=None if egress is None else group)
+
+                try:
+                    yield partial(_start_worker, make, image_id, self._build)
+                except Exception as error:  # noqa: BLE001  raised below, as it is and not in a group
+                    failure = error
+                group.cancel_scope.cancel()
+            if failure is not None:
+                raise failure
         finally:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(client.close)
@@ -95,7 +117,8 @@ class DockerSandbox:
     def _ready_engine(self) -> tuple[docker.DockerClient, str]:
         client = connect(self._url)
         try:
-            image_id = find_image(client)
+            require_runtime(client, self._build.runtime)
+            image_id = find_image(client, self._packages, self._image)
             reap(client)
         except BaseException:
             client.close()
@@ -111,15 +134,11 @@ class DockerSandbox:
 
 
 async def _start_worker(
-    client: docker.DockerClient,
-    limits: Limits,
-    image_id: str,
-    cpus: float,
-    runtime: str | None,
+    make: Callable[[], ContainerWorker], image_id: str, build: ContainerBuild
 ) -> ContainerWorker:
-    worker = ContainerWorker(client, limits)
+    worker = make()
     try:
-        await worker.start(image_id, cpus, runtime)
+        await worker.start(image_id, build)
     except BaseException:
         with anyio.CancelScope(shield=True):
             await worker.kill()

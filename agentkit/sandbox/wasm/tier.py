@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from anyio.abc import Process
 
     from agentkit.progress import Progress
+    from agentkit.sandbox.egress import EgressDoor
     from agentkit.sandbox.interface import Egress, ImportAllowlist, SandboxSession
     from agentkit.sandbox.session import StartWorker
     from agentkit.sandbox.wasm.cache import CachedFile
@@ -180,6 +181,9 @@ class _WorkerProcess:
                 raise EOFError("the worker ended") from error
             self._frames.extend(self._reader.feed(data))
         return self._frames.pop(0)
+
+    def use_door(self, door: EgressDoor) -> None:
+        """Do nothing: this tier refuses sessions with egress."""
 
     async def kill(self) -> None:
         """Kill the worker's whole group and wait until it is gone."""
