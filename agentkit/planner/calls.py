@@ -253,7 +253,7 @@ class CallRoom:
             with self.recorder.timings.room("tool"):
                 arguments = deepcopy(call.arguments)  # what was ruled over stays as it was
                 functions = program.functions(self.tools) if tool.runs_programs else {}
-                tainted = _is_tainted(conversation)
+                tainted = _is_tainted(program.asked)
                 text = await tool.function(
                     ToolCall(call.call_id, arguments, key, functions, tainted=tainted)
                 )
