@@ -10,11 +10,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from agentkit.model.local.chat import LocalModel
     from agentkit.model.local.loading import load_local
+    from agentkit.model.local.weight_format import WeightFormat
     from agentkit.progress import Progress
 
-__all__ = ["LocalModel", "Progress", "load_local"]
+__all__ = ["LocalModel", "Progress", "WeightFormat", "load_local"]
 
-_HOMES = {"LocalModel": "chat", "Progress": "progress", "load_local": "loading"}
+_HOMES = {
+    "LocalModel": "chat",
+    "Progress": "progress",
+    "WeightFormat": "weight_format",
+    "load_local": "loading",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -18,6 +18,7 @@ from agentkit.errors import ModelError
 from agentkit.model.formats.chatml import ChatmlFormat
 from agentkit.model.formats.llama4 import Llama4Format
 from agentkit.model.kernels.dispatch import library
+from agentkit.model.local.adapters import open_adapter
 from agentkit.model.local.chat import LocalModel
 from agentkit.model.local.checkpoint import inspect_checkpoint
 from agentkit.model.local.generation import Runtime
@@ -29,6 +30,8 @@ from agentkit.model.protocol import ModelInfo
 from agentkit.progress import silent
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from transformers import PreTrainedModel
 
     from agentkit.model.formats import PromptFormat
@@ -53,13 +56,16 @@ def load_local(
     context_tokens: int | None = None,
     weights: WeightFormat | None = None,
     packed_cache: Path | None = None,
+    adapters: Sequence[Path] = (),
+    base_model: str | None = None,
 ) -> LocalModel:
     """Return the model in a directory, or of a hub id (``org/name``) at ``revision``.
 
     ``dtype``: of activations and of what ``weights`` leaves alone; ``auto`` is the checkpoint's
     own. ``context_tokens``: the most that prompt and reply may be together, by default all the
     model was made for. ``weights``: int8 or int4 for experts and linears. ``packed_cache``: a
-    directory that keeps packed weights for the next start. Raises ``ModelError``.
+    directory that keeps packed weights for the next start. ``adapters``: folders of LoRA adapters
+    to merge, made for this model or for ``base_model``. Raises ``ModelError``.
     """
     report = progress or silent
     directory = Path(path_or_id).expanduser()
@@ -73,6 +79,8 @@ def load_local(
             context_tokens=context_tokens,
             weights=weights,
             packed_cache=packed_cache,
+            adapters=adapters,
+            base_model=base_model,
         )
     if revision is None:
         raise ModelError(
@@ -90,6 +98,8 @@ def load_local(
         context_tokens=context_tokens,
         weights=weights,
         packed_cache=packed_cache,
+        adapters=adapters,
+        base_model=base_model,
     )
 
 
@@ -104,6 +114,8 @@ def load_checkpoint(
     prompt_format: PromptFormat | None = None,
     weights: WeightFormat | None = None,
     packed_cache: Path | None = None,
+    adapters: Sequence[Path] = (),
+    base_model: str | None = None,
 ) -> LocalModel:
     """Return the model in ``directory`` under a name and revision of the caller's.
 
@@ -123,8 +135,16 @@ def load_checkpoint(
     with quiet_transformers():
         tokenizer = _load_tokenizer(directory)
         prompt_format = prompt_format or _choose_format(tokenizer, directory)
+        names = (model_id, base_model or "", str(files.config.get("_name_or_path") or ""))
+        merged = [open_adapter(folder, base_names=names) for folder in adapters]
         opened = open_weights(
-            files, architecture, dtype, chosen, cache=packed_cache, progress=progress
+            files,
+            architecture,
+            dtype,
+            chosen,
+            cache=packed_cache,
+            progress=progress,
+            adapters=merged,
         )
     model = opened.model
     if len(tokenizer) > model.get_input_embeddings().num_embeddings:
@@ -139,6 +159,7 @@ def load_checkpoint(
         architecture=architecture,
         backend=_backend(opened, chosen),
         context_tokens=_context(model, context_tokens, directory),
+        adapters=tuple(f"{one.directory.name} sha256:{one.sha256}" for one in merged),
     )
     runtime = Runtime(model, context_tokens=info.context_tokens)
     return LocalModel(runtime, tokenizer, prompt_format, info)

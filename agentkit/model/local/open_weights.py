@@ -14,6 +14,7 @@ import torch
 import transformers
 
 from agentkit.errors import ModelError
+from agentkit.model.local.adapters import MergedSource, resolve_adapters
 from agentkit.model.local.fused import fuse_experts
 from agentkit.model.local.packed_cache import PackedCache, checkpoint_identity
 from agentkit.model.local.routing import route_experts
@@ -23,11 +24,13 @@ from agentkit.model.local.sources import CheckpointWeights
 from agentkit.model.local.streaming import Filled, fill_model, is_streamable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from transformers import PreTrainedModel
 
     from agentkit.messages import JsonObject
+    from agentkit.model.local.adapters import Adapter
     from agentkit.model.local.checkpoint import CheckpointFiles
     from agentkit.model.local.weight_format import WeightFormat
     from agentkit.progress import Progress
@@ -55,8 +58,11 @@ def open_weights(
     *,
     cache: Path | None,
     progress: Progress,
+    adapters: Sequence[Adapter] = (),
 ) -> OpenedWeights:
     """Load everything. ``cache``: the directory for packed weights, None to keep none.
+
+    ``adapters``: merged into the weights in this order.
 
     Raises ``ModelError`` with place and cure.
     """
@@ -66,14 +72,23 @@ def open_weights(
             tied = dict(getattr(model, "all_tied_weights_keys", None) or {})
             weights = CheckpointWeights(reader, place=str(files.directory), tied=tied)
             if is_streamable(model, weights):
-                packed = _cache(files, model, chosen, cache, progress) if cache else None
+                merged = MergedSource(reader, resolve_adapters(adapters, weights))
+                weights = CheckpointWeights(merged, place=str(files.directory), tied=tied)
+                hashes = [adapter.sha256 for adapter in adapters]
+                packed = (
+                    _cache(cache, files, model, chosen, adapters=hashes, progress=progress)
+                    if cache is not None
+                    else None
+                )
                 filled = fill_model(model, weights, chosen, cache=packed, progress=progress)
                 return OpenedWeights(model, filled, streamed=True)
-    if chosen.describe():
+    asked = [*([chosen.describe()] if chosen.describe() else []), *(["adapters"] * bool(adapters))]
+    if asked:
         raise ModelError(
-            f"{architecture} cannot be loaded with {chosen.describe()}: not all of its weights are"
-            " found in the files under known names, or they are quantised already",
-            cure="leave weights and linears out, or check that the files belong to config.json",
+            f"{architecture} cannot be loaded with {' and '.join(asked)}: not all of its weights"
+            " are found in the files under known names, or they are quantised already",
+            cure="leave weights, linears and adapters out, or check that the files belong to"
+            " config.json",
             place=str(files.directory),
         )
     progress("load", 0, 1)
@@ -84,10 +99,12 @@ def open_weights(
 
 
 def _cache(
+    root: Path,
     files: CheckpointFiles,
     model: PreTrainedModel,
     chosen: WeightFormat,
-    root: Path,
+    *,
+    adapters: list[str],
     progress: Progress,
 ) -> PackedCache:
     """Return the cache of this checkpoint in this format."""
@@ -99,6 +116,7 @@ def _cache(
         "experts": chosen.experts,
         "linears": chosen.linears,
         "group": chosen.group,
+        "adapters": [*adapters],
     }
     return PackedCache(root, type(model).__name__, identity, progress)
 

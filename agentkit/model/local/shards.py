@@ -99,6 +99,10 @@ class ShardReader:
         """Say where ``name`` lies; ``KeyError`` if nowhere."""
         return self._stored[name]
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Return the shape of ``name``; ``KeyError`` if there is no such tensor."""
+        return self._stored[name].shape
+
     def read(self, name: str, index: int | None = None) -> torch.Tensor:
         """Return a tensor, or its part ``[index]``, in memory of its own."""
         stored = self._stored[name]

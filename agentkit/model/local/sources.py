@@ -44,6 +44,10 @@ class TensorSource(Protocol):
         """The names of all tensors."""
         ...
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Return the shape of a tensor; ``KeyError`` if there is none."""
+        ...
+
     def read(self, name: str, index: int | None = None) -> torch.Tensor:
         """Return a tensor, or its part ``[index]``."""
         ...
@@ -102,6 +106,10 @@ class CheckpointWeights:
     def holds(self, name: str) -> bool:
         """Whether the checkpoint has a tensor of its own for the model's ``name``."""
         return any(one in self._source.names for one in _candidates(name))
+
+    def shape(self, stored: str) -> tuple[int, ...]:
+        """Return the shape of a tensor by the checkpoint's own name."""
+        return self._source.shape(stored)
 
     def has(self, name: str) -> bool:
         """Whether the model's ``name`` can be read, in one tensor or expert by expert."""
