@@ -17,6 +17,7 @@ from agentkit.cli.failures import Commands
 from agentkit.cli.init import init
 from agentkit.cli.licence import licence
 from agentkit.cli.logs import LogLevel, configure_logs
+from agentkit.cli.plan import plan
 from agentkit.cli.run import run
 from agentkit.cli.sandbox import build, check
 from agentkit.cli.schema import schema
@@ -38,6 +39,7 @@ app = typer.Typer(
 )
 _audit = typer.Typer(no_args_is_help=True, help="Verify and read an audit log.")
 _evaluate = typer.Typer(no_args_is_help=True, help="Measure a model for this work.")
+_model = typer.Typer(no_args_is_help=True, help="Plan a model before it is downloaded.")
 _sandbox = typer.Typer(no_args_is_help=True, help="Build and try the walls around code.")
 
 app.command(rich_help_panel=_BEGIN, epilog="Example: agentkit demo")(demo)
@@ -46,6 +48,7 @@ app.command(rich_help_panel=_BEGIN, epilog="Example: agentkit init my-agent --te
     init
 )
 app.command(rich_help_panel=_BEGIN, epilog="Example: agentkit schema -o agent.schema.json")(schema)
+app.add_typer(_model, name="model", rich_help_panel=_BEGIN)
 app.command(rich_help_panel=_WORK, epilog="Example: agentkit validate agent.yaml")(validate)
 app.command(rich_help_panel=_WORK, epilog="Example: agentkit run agent.yaml 'What is 6 * 7?'")(run)
 app.command(rich_help_panel=_WORK, epilog="Example: agentkit chat agent.yaml")(chat)
@@ -55,6 +58,7 @@ app.add_typer(_evaluate, name="evaluate", rich_help_panel=_PROVE)
 app.add_typer(_audit, name="audit", rich_help_panel=_PROVE)
 
 _evaluate.command(epilog="Example: agentkit evaluate tools --cases 100")(tools)
+_model.command(epilog="Example: agentkit model plan --context 131072 --users 4")(plan)
 _sandbox.command(epilog="Example: agentkit sandbox build")(build)
 _sandbox.command(epilog="Example: agentkit sandbox check wasm")(check)
 _audit.command(epilog="Example: agentkit audit verify agent.yaml --checkpoint note.txt")(verify)

@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-
 from agentkit.errors import ModelError
 from agentkit.model.local.shards import ShardReader
 
