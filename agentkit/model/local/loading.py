@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from agentkit.model.formats import PromptFormat
     from agentkit.model.local.open_weights import OpenedWeights
+    from agentkit.model.local.prefix_store import PrefixPolicy
     from agentkit.progress import Progress
 
 __all__ = ["DtypeName", "load_checkpoint", "load_local"]
@@ -58,6 +59,7 @@ def load_local(
     packed_cache: Path | None = None,
     adapters: Sequence[Path] = (),
     base_model: str | None = None,
+    prefixes: PrefixPolicy | None = None,
 ) -> LocalModel:
     """Return the model in a directory, or of a hub id (``org/name``) at ``revision``.
 
@@ -65,7 +67,8 @@ def load_local(
     own. ``context_tokens``: the most that prompt and reply may be together, by default all the
     model was made for. ``weights``: int8 or int4 for experts and linears. ``packed_cache``: a
     directory that keeps packed weights for the next start. ``adapters``: folders of LoRA adapters
-    to merge, made for this model or for ``base_model``. Raises ``ModelError``.
+    to merge, made for this model or for ``base_model``. ``prefixes``: how much of past
+    prompts is kept. Raises ``ModelError``.
     """
     report = progress or silent
     directory = Path(path_or_id).expanduser()
@@ -81,6 +84,7 @@ def load_local(
             packed_cache=packed_cache,
             adapters=adapters,
             base_model=base_model,
+            prefixes=prefixes,
         )
     if revision is None:
         raise ModelError(
@@ -100,6 +104,7 @@ def load_local(
         packed_cache=packed_cache,
         adapters=adapters,
         base_model=base_model,
+        prefixes=prefixes,
     )
 
 
@@ -116,6 +121,7 @@ def load_checkpoint(
     packed_cache: Path | None = None,
     adapters: Sequence[Path] = (),
     base_model: str | None = None,
+    prefixes: PrefixPolicy | None = None,
 ) -> LocalModel:
     """Return the model in ``directory`` under a name and revision of the caller's.
 
@@ -161,7 +167,7 @@ def load_checkpoint(
         context_tokens=_context(model, context_tokens, directory),
         adapters=tuple(f"{one.directory.name} sha256:{one.sha256}" for one in merged),
     )
-    runtime = Runtime(model, context_tokens=info.context_tokens)
+    runtime = Runtime(model, context_tokens=info.context_tokens, prefixes=prefixes)
     return LocalModel(runtime, tokenizer, prompt_format, info)
 
 

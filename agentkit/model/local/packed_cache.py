@@ -16,19 +16,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-import mmap
 import os
 import shutil
 import stat
 from typing import TYPE_CHECKING, Self
 
 import structlog
-import torch
 from filelock import FileLock
 
 from agentkit.errors import ModelError
 from agentkit.model.embedded.cache import owner_only
-from agentkit.model.local.shards import DTYPES, raw_bytes, read_header
+from agentkit.model.local.tensor_files import (
+    create_private,
+    hash_file,
+    map_tensors,
+    write_tensors,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,13 +42,9 @@ if TYPE_CHECKING:
 
 __all__ = ["PackedCache", "checkpoint_identity"]
 
-_ALIGNMENT = 4096
-_LINE = 64
-_BLOCK = 16 << 20
 _SPARE = 1 << 30
 _SAMPLES = 16
 _SAMPLE = 1 << 16
-_NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
 def checkpoint_identity(shards: tuple[Path, ...], config: JsonObject) -> JsonObject:
@@ -114,10 +113,10 @@ class PackedCache:
             if problem := _distrust(descriptor):
                 self._damaged(unit, problem)
                 return None
-            if _sha256(descriptor) != expected:
+            if hash_file(descriptor) != expected:
                 self._damaged(unit, "its content has changed")
                 return None
-            return _map(path, descriptor)
+            return map_tensors(path, descriptor)
         except (OSError, ModelError) as error:
             self._damaged(unit, str(error))
             return None
@@ -134,7 +133,7 @@ class PackedCache:
             if shutil.disk_usage(self.folder).free < size + _SPARE:
                 raise OSError(None, f"less than {(size + _SPARE) / 1e9:.1f} GB are free")  # noqa: TRY301 - one way out for all that keeps a unit from being written
             digest.unlink(missing_ok=True)
-            content = _write(path, tensors)
+            content = write_tensors(path, tensors)
             _replace(digest, f"{content}\n".encode("ascii"))
         except OSError as error:
             self._writable = False
@@ -169,65 +168,9 @@ def _distrust(descriptor: int) -> str:
     return ""
 
 
-def _sha256(descriptor: int) -> str:
-    digest, block, at = hashlib.sha256(), bytearray(_BLOCK), 0
-    while got := os.preadv(descriptor, [block], at):
-        digest.update(memoryview(block)[:got])
-        at += got
-    return digest.hexdigest()
-
-
-def _map(path: Path, descriptor: int) -> Tensors:
-    """Map the file: pages come in as they are used and are shared between processes."""
-    stored = read_header(path)
-    # Copy on write: torch wants memory it may write to, and nothing of it reaches the file.
-    mapped = mmap.mmap(descriptor, 0, access=mmap.ACCESS_COPY)
-    return {
-        name: torch.frombuffer(
-            mapped, dtype=one.dtype, count=one.nbytes // one.dtype.itemsize, offset=one.start
-        ).view(one.shape)
-        if one.nbytes
-        else torch.empty(one.shape, dtype=one.dtype)
-        for name, one in stored.items()
-    }
-
-
-def _write(path: Path, tensors: Tensors) -> str:
-    """Write one file, synced and renamed into place; return its SHA-256."""
-    # Whole cache lines first: every tensor before an odd one begins on a line of its own.
-    names = sorted(tensors, key=lambda name: (tensors[name].nbytes % _LINE != 0, name))
-    header, at = {}, 0
-    for name in names:
-        tensor = tensors[name]
-        header[name] = {
-            "dtype": _NAMES[tensor.dtype],
-            "shape": list(tensor.shape),
-            "data_offsets": [at, at + tensor.nbytes],
-        }
-        at += tensor.nbytes
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-(8 + len(text)) % _ALIGNMENT)
-    beside = path.with_suffix(".writing")
-    digest = hashlib.sha256()
-    with os.fdopen(_create(beside), "wb") as file:
-        for part in (len(text).to_bytes(8, "little"), text):
-            file.write(part)
-            digest.update(part)
-        for name in names:
-            flat = tensors[name].detach().contiguous().reshape(-1).view(torch.uint8)
-            for start in range(0, len(flat), _BLOCK):
-                raw = raw_bytes(flat[start : start + _BLOCK])
-                file.write(raw)
-                digest.update(raw)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    return digest.hexdigest()
-
-
 def _replace(path: Path, content: bytes) -> None:
     beside = path.with_suffix(".writing")
-    with os.fdopen(_create(beside), "wb") as file:
+    with os.fdopen(create_private(beside), "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
@@ -237,8 +180,3 @@ def _replace(path: Path, content: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
-
-
-def _create(path: Path) -> int:
-    path.unlink(missing_ok=True)
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
