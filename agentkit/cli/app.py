@@ -20,6 +20,7 @@ from agentkit.cli.failures import Commands
 from agentkit.cli.init import init
 from agentkit.cli.licence import licence
 from agentkit.cli.logs import LogLevel, configure_logs
+from agentkit.cli.plan import plan
 from agentkit.cli.policy_cases import try_cases
 from agentkit.cli.policy_explain import explain
 from agentkit.cli.policy_show import show as show_policies
@@ -49,6 +50,7 @@ _approvals = typer.Typer(no_args_is_help=True, help="Decide what agents ask peop
 _runs = typer.Typer(no_args_is_help=True, help="Runs that wait, were interrupted or are done.")
 _evaluate = typer.Typer(no_args_is_help=True, help="Measure a model for this work.")
 _policy = typer.Typer(no_args_is_help=True, help="Show, try and explain an agent's policies.")
+_model = typer.Typer(no_args_is_help=True, help="Plan a model before it is downloaded.")
 _sandbox = typer.Typer(no_args_is_help=True, help="Build and try the walls around code.")
 
 app.command(rich_help_panel=_BEGIN, epilog="Example: agentkit demo")(demo)
@@ -57,6 +59,7 @@ app.command(rich_help_panel=_BEGIN, epilog="Example: agentkit init my-agent --te
     init
 )
 app.command(rich_help_panel=_BEGIN, epilog="Example: agentkit schema -o agent.schema.json")(schema)
+app.add_typer(_model, name="model", rich_help_panel=_BEGIN)
 app.command(rich_help_panel=_WORK, epilog="Example: agentkit validate agent.yaml")(validate)
 app.command(rich_help_panel=_WORK, epilog="Example: agentkit run agent.yaml 'What is 6 * 7?'")(run)
 app.command(rich_help_panel=_WORK, epilog="Example: agentkit chat agent.yaml")(chat)
@@ -69,6 +72,7 @@ app.add_typer(_policy, name="policy", rich_help_panel=_PROVE)
 app.add_typer(_audit, name="audit", rich_help_panel=_PROVE)
 
 _evaluate.command(epilog="Example: agentkit evaluate tools --cases 100")(tools)
+_model.command(epilog="Example: agentkit model plan --context 131072 --users 4")(plan)
 _sandbox.command(epilog="Example: agentkit sandbox build")(build)
 _sandbox.command(epilog="Example: agentkit sandbox check wasm")(check)
 _approvals.command("list", epilog="Example: agentkit approvals list agent.yaml")(list_requests)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from agentkit.cache import default_cache_directory
 from agentkit.errors import SandboxError
+from agentkit.model.kernels.build import library_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,6 +69,7 @@ def inspect_machine() -> tuple[Part, ...]:
         _model(cache),
         _disk(cache),
         *_docker(),
+        _kernel(),
         Part("compiler", State.OK, "none is needed"),
     )
 
@@ -96,6 +98,18 @@ def _packages() -> Iterator[Part]:
             yield Part(package, State.OK, importlib.metadata.version(package))
         except importlib.metadata.PackageNotFoundError:
             yield Part(package, State.MISSING, f"needed for {needed_for}", cure)
+
+
+def _kernel() -> Part:
+    """Look for the compiled expert kernel; without it int8 and int4 run in plain torch."""
+    if library_path().exists():
+        return Part("expert kernel", State.OK, "built: bf16, int8 and int4 experts run on it")
+    return Part(
+        "expert kernel",
+        State.OPTIONAL,
+        "not built: experts of every format run in plain torch, correct and slower",
+        "with a C++ compiler: python -m agentkit.model.kernels",
+    )
 
 
 def _guest(cache: Path) -> Part:

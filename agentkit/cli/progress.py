@@ -26,6 +26,9 @@ _WORDS = MappingProxyType(
 )
 
 
+_IN_BYTES = frozenset({"load", "verify"})
+
+
 class ShownProgress:
     """A ``Progress`` that is seen. May be called from any thread."""
 
@@ -65,14 +68,17 @@ class ShownProgress:
                 TextColumn("  {task.description}"),
                 BarColumn(bar_width=30),
                 TextColumn("{task.percentage:>3.0f} %"),
+                TextColumn("{task.fields[size]}"),
                 TimeElapsedColumn(),
                 console=self._screen.err,
                 transient=True,
             )
             self._bars.start()
         if stage not in self._tasks:
-            self._tasks[stage] = self._bars.add_task(_WORDS.get(stage, stage), total=total or None)
-        self._bars.update(self._tasks[stage], completed=done, total=total or None)
+            words = _WORDS.get(stage, stage)
+            self._tasks[stage] = self._bars.add_task(words, total=total or None, size="")
+        size = f"{done / 1e6:.0f} of {total / 1e6:.0f} MB" if stage in _IN_BYTES and total else ""
+        self._bars.update(self._tasks[stage], completed=done, total=total or None, size=size)
         if finished:
             self._bars.remove_task(self._tasks.pop(stage))
             if not self._tasks:

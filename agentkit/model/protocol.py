@@ -39,7 +39,8 @@ class ModelInfo:
 
     ``model_id``: hub id, path or name; ``revision``: commit, wheel version or content hash;
     ``architecture``: ``Llama4ForCausalLM``, ``remote`` ...; ``backend``: how it runs, in one
-    phrase (``in-process, routed experts, fp32``).
+    phrase (``in-process, routed experts, fp32``); ``adapters``: name and SHA-256 of what was merged
+    into the weights.
     """
 
     model_id: str
@@ -47,6 +48,7 @@ class ModelInfo:
     architecture: str
     backend: str
     context_tokens: int
+    adapters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,21 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from agentkit.model.protocol import GenerationSettings
 from agentkit.spec.endpoint import Endpoint
 from agentkit.spec.problems import quoted
-from agentkit.spec.section import Fault, FilePath, HubId, LicenceId, Line, Section
+from agentkit.spec.section import (
+    Exactly,
+    Fault,
+    FilePath,
+    HubId,
+    LicenceId,
+    Line,
+    Section,
+    distinct,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -77,7 +86,35 @@ class LocalModel(Section):
         default=None, description="The model that these weights are or were made from."
     )
     dtype: Literal["bfloat16", "float32"] = Field(
-        default="bfloat16", description="Number format of the weights in memory."
+        default="bfloat16",
+        description="Number format of activations, and of all weights not made smaller.",
+    )
+    weights: Literal["auto", "bf16", "int8", "int4"] = Field(
+        default="auto",
+        description="Number format of the experts, which are most of a mixture's weights; auto is"
+        " dtype. int8 and int4 are made from the checkpoint while it loads.",
+    )
+    linears: Literal["auto", "int8", "int4"] = Field(
+        default="auto",
+        description="Number format of all other linear layers; auto is dtype. Saves memory, costs"
+        " speed.",
+    )
+    group: Annotated[
+        int, Exactly((32, 64, 128), "write 32, the most exact, or 64 or 128, which are smaller")
+    ] = Field(
+        default=32, description="With int8 or int4: how many inputs of a weight share one scale."
+    )
+    packed_cache: bool = Field(
+        default=True,
+        description="Keep the packed weights in agentkit's cache, so that the next start maps them"
+        " instead of packing again.",
+    )
+    adapters: Annotated[
+        tuple[FilePath, ...], Field(strict=False, max_length=8), AfterValidator(distinct)
+    ] = Field(
+        default=(),
+        description="Folders of LoRA adapters (peft's format) to merge into the weights, in order."
+        " Each must name this model, or base_model, as its base.",
     )
     generation: GenerationSpec = Field(
         default=GenerationSpec(), description="How the model samples."
@@ -87,6 +124,14 @@ class LocalModel(Section):
     def cross_check(cls, given: Mapping[str, object]) -> Iterator[Fault]:
         """Refuse all but exactly one of path and id, and an id not pinned to a commit."""
         path, hub_id, revision = (given.get(key) for key in ("path", "id", "revision"))
+        formats = {given.get("weights"), given.get("linears")}
+        if "group" in given and not formats & {"int8", "int4"}:
+            yield Fault(
+                "group is given, and neither weights nor linears is int8 or int4",
+                "leave group out, or write weights: int8",
+                ("group",),
+                on_key=True,
+            )
         if path is not None and hub_id is not None:
             yield Fault(
                 "path and id are both given; they name two models",

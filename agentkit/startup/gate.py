@@ -163,6 +163,9 @@ class _Startup:
             info = model.info
             name = f"{info.model_id} {info.revision}".strip()
             draft.detail = f"{name}, {info.architecture}, {info.backend}"
+            if info.adapters:
+                draft.detail += f", adapters merged: {'; '.join(info.adapters)}"
+                draft.body = {"adapters": [*info.adapters]}
         spec = self.loaded.spec
         report = StartupReport(spec.name, self.loaded.sha256, tuple(self.checks), decisions)
         allowed = (*sandboxed, *tools.values())

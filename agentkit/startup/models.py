@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
+from agentkit.cache import default_cache_directory
 from agentkit.errors import ModelError
 from agentkit.model.remote import RemoteModel as RemoteChatModel
 from agentkit.spec import EmbeddedModel, RemoteModel
@@ -25,7 +26,7 @@ async def open_model(loaded: LoadedSpec, progress: Progress) -> ChatModel:
         return _remote(model)
     try:
         from agentkit.model.embedded import load_embedded  # noqa: PLC0415 - torch stays optional
-        from agentkit.model.local import load_local  # noqa: PLC0415 - torch stays optional
+        from agentkit.model.local import WeightFormat, load_local  # noqa: PLC0415 - torch stays optional
     except ModuleNotFoundError as error:
         raise ModelError(
             f"models in this process need the package {error.name!r}",
@@ -38,7 +39,14 @@ async def open_model(loaded: LoadedSpec, progress: Progress) -> ChatModel:
             return load_embedded(progress=progress)
         path = loaded.resolve(model.path) if model.path else None
         return load_local(
-            str(path or model.id), revision=model.revision, dtype=model.dtype, progress=progress
+            str(path or model.id),
+            revision=model.revision,
+            dtype=model.dtype,
+            progress=progress,
+            weights=WeightFormat(model.weights, model.linears, model.group),
+            packed_cache=default_cache_directory() if model.packed_cache else None,
+            adapters=[loaded.resolve(adapter) for adapter in model.adapters],
+            base_model=model.base_model,
         )
 
     return await anyio.to_thread.run_sync(load)

@@ -60,7 +60,7 @@ def test_every_command_is_documented_and_helps_with_an_example(cli: Callable[...
         return own
 
     names = commands(app)
-    assert len(names) == 23
+    assert len(names) == 31
     for name in names:
         assert f"agentkit {name}" in PAGE, name
         result = cli(*name.split(), "--help")

@@ -21,7 +21,8 @@ BEYOND_JSON_SCHEMA = {
     "yaml_1_1",
     "empty_variable",  # the environment
     "missing_variable",
-    "hub_id_with_branch",  # rules between keys
+    "hub_id_with_branch",
+    "local_group_of_nothing",  # rules between keys
     "key_over_http",
     "llama_guard_key_over_http",
     "review_ends_before_it_begins",

@@ -25,12 +25,20 @@ from .packing import ExpertWeights, pack_experts
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["IMPLEMENTATION", "use_fused_experts"]
+__all__ = [
+    "IMPLEMENTATION",
+    "attach_packed",
+    "experts_shape",
+    "fits_kernel",
+    "switch_to_kernel",
+    "use_fused_experts",
+]
 
 IMPLEMENTATION = "agentkit"
 """The name under which transformers knows the kernel."""
 
 _PACKED = "agentkit_packed"
+_DEVICES = frozenset({"cpu", "meta"})
 _FORMATS = {torch.float32: Weights.FLOAT32, torch.bfloat16: Weights.BFLOAT16}
 
 
@@ -43,23 +51,32 @@ def use_fused_experts(
     scale of int8 and int4. ``release`` frees the model's own copy of each packed layer, after which
     the model can neither be saved nor trained nor moved. Zero layers leave the model unchanged.
     """
-    ALL_EXPERTS_FUNCTIONS.register(IMPLEMENTATION, _forward)
-    layers = [module for module in model.modules() if _fits(module)]
+    layers = [module for module in model.modules() if fits_kernel(module)]
     for module in layers:
-        packed = _pack(module, weights, group)
-        # Not a buffer: it is no part of the state a model saves.
-        object.__setattr__(module, _PACKED, packed)
-        if release:
-            _release(module)
+        attach_packed(module, _pack(module, weights, group), release=release)
     if layers:
-        switch = getattr(model, "set_experts_implementation", None)
-        if switch is None:
-            raise ModelError(
-                f"{type(model).__name__} has no experts interface",
-                cure="pass a transformers model (PreTrainedModel) of version 5 or newer",
-            )
-        switch(IMPLEMENTATION)
+        switch_to_kernel(model)
     return len(layers)
+
+
+def attach_packed(module: nn.Module, packed: PackedExperts, *, release: bool = True) -> None:
+    """Give one experts module its packed weights; ``release`` frees its own."""
+    # Not a buffer: it is no part of the state a model saves.
+    object.__setattr__(module, _PACKED, packed)
+    if release:
+        _release(module)
+
+
+def switch_to_kernel(model: nn.Module) -> None:
+    """Make transformers call the kernel for every experts module of ``model``."""
+    ALL_EXPERTS_FUNCTIONS.register(IMPLEMENTATION, _forward)
+    switch = getattr(model, "set_experts_implementation", None)
+    if switch is None:
+        raise ModelError(
+            f"{type(model).__name__} has no experts interface",
+            cure="pass a transformers model (PreTrainedModel) of version 5 or newer",
+        )
+    switch(IMPLEMENTATION)
 
 
 def _forward(
@@ -77,12 +94,12 @@ def _is_clamped(module: nn.Module) -> bool:
     return hasattr(module, "alpha") and hasattr(module, "limit")
 
 
-def _fits(module: nn.Module) -> bool:
-    """Whether the kernel computes what this module computes."""
+def fits_kernel(module: nn.Module) -> bool:
+    """Whether the kernel computes what this module computes; its weights may be yet to come."""
     weight = getattr(module, "gate_up_proj", None)
     if not hasattr(module, "is_concatenated") or not isinstance(weight, nn.Parameter):
         return False
-    if not module.has_gate or module.has_post_expert_norm or weight.device.type != "cpu":
+    if not module.has_gate or module.has_post_expert_norm or weight.device.type not in _DEVICES:
         return False
     if _is_clamped(module):
         return True
@@ -91,12 +108,12 @@ def _fits(module: nn.Module) -> bool:
     return plain and type(activation).__name__ in {"SiLU", "SiLUActivation"}
 
 
-def _pack(module: nn.Module, weights: Weights | None, group: int) -> PackedExperts:
-    """Pack one experts module of transformers."""
+def experts_shape(module: nn.Module, weights: Weights | None, group: int) -> MoeShape:
+    """Return the layer that one experts module of transformers is."""
     gate_up: torch.Tensor = module.gate_up_proj  # type: ignore[assignment]  # nn.Module types all as Tensor | Module
     chosen = weights if weights is not None else _FORMATS.get(gate_up.dtype, Weights.FLOAT32)
     first = next(_experts(module))
-    shape = MoeShape(
+    return MoeShape(
         hidden=first[0].shape[0],
         intermediate=first[0].shape[1],
         experts=len(gate_up),
@@ -107,13 +124,17 @@ def _pack(module: nn.Module, weights: Weights | None, group: int) -> PackedExper
         gate_alpha=float(getattr(module, "alpha", 1.0)),
         gate_limit=float(getattr(module, "limit", 0.0)),
     )
+
+
+def _pack(module: nn.Module, weights: Weights | None, group: int) -> PackedExperts:
+    """Pack one experts module of transformers."""
     gate_bias = up_bias = down_bias = None
     if module.has_bias:
         bias: torch.Tensor = module.gate_up_proj_bias  # type: ignore[assignment]  # as above
         gate_bias, up_bias = _halves(bias, interleaved=not module.is_concatenated)
         down_bias = module.down_proj_bias
     return pack_experts(
-        shape,
+        experts_shape(module, weights, group),
         list(_experts(module)),
         gate_bias=gate_bias,
         up_bias=up_bias,

@@ -20,7 +20,7 @@ from .layer import PANEL, MoeShape, PackedExperts, Weights
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["ExpertWeights", "pack_experts", "unpack_expert"]
+__all__ = ["ExpertWeights", "pack_experts", "pack_matrix", "unpack_columns", "unpack_expert"]
 
 ExpertWeights = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """gate [hidden, intermediate], up [hidden, intermediate], down [intermediate, hidden]."""
@@ -84,6 +84,27 @@ def unpack_expert(packed: PackedExperts, number: int) -> ExpertWeights:
     down = down.reshape(shape.padded_intermediate, shape.padded_hidden)
     inputs, inner = shape.hidden, shape.intermediate
     return gate[:inputs, :inner], up[:inputs, :inner], down[:inner, :inputs]
+
+
+def pack_matrix(matrix: torch.Tensor, shape: MoeShape) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Pack one matrix [inputs, outputs] as ``down`` is: words [outputs / 64, inputs / depth, 64].
+
+    ``shape``: a layer of one expert with ``intermediate`` inputs and ``hidden`` outputs. The scales
+    are [outputs / 64, inputs / group, 64], or None.
+    """
+    inputs, outputs = shape.padded_intermediate, shape.padded_hidden
+    words, scales = _allocate(shape, outputs // PANEL, inputs)
+    columns = _padded(matrix, inputs, outputs).view(inputs, outputs // PANEL, PANEL)
+    _pack_into(columns, shape, words[0], scales, 0)
+    return words[0], None if scales is None else scales[0]
+
+
+def unpack_columns(
+    words: torch.Tensor, scales: torch.Tensor | None, shape: MoeShape
+) -> torch.Tensor:
+    """Return the panels ``words`` [p, inputs / depth, 64] as fp32 [inputs, p * 64]."""
+    columns = _unpack(words, None if scales is None else scales.unsqueeze(0), 0, shape)
+    return columns.reshape(len(columns), -1)
 
 
 def _check(tensor: torch.Tensor, size: tuple[int, int], name: str) -> None:

@@ -10,11 +10,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from agentkit.model.local.chat import LocalModel
     from agentkit.model.local.loading import load_local
+    from agentkit.model.local.prefix_store import PrefixPolicy
+    from agentkit.model.local.weight_format import WeightFormat
     from agentkit.progress import Progress
 
-__all__ = ["LocalModel", "Progress", "load_local"]
+__all__ = ["LocalModel", "PrefixPolicy", "Progress", "WeightFormat", "load_local"]
 
-_HOMES = {"LocalModel": "chat", "Progress": "progress", "load_local": "loading"}
+_HOMES = {
+    "LocalModel": "chat",
+    "PrefixPolicy": "prefix_store",
+    "Progress": "progress",
+    "WeightFormat": "weight_format",
+    "load_local": "loading",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -130,9 +130,11 @@ class LocalModel:
 
     async def aclose(self) -> None:
         """Stop what is running and release the weights; later calls raise ``ModelError``."""
-        self._runtime = None
+        runtime, self._runtime = self._runtime, None
         if self._current is not None:
             self._current.close()
+        if runtime is not None:
+            await anyio.to_thread.run_sync(runtime.close)
 
     async def _run(
         self,

@@ -29,11 +29,12 @@ _INDEX = "model.safetensors.index.json"
 
 @dataclass(frozen=True, slots=True)
 class CheckpointFiles:
-    """What a checkpoint says of itself: its architecture, and its configuration as JSON."""
+    """What a checkpoint says of itself: architecture, configuration as JSON, files of weights."""
 
     directory: Path
     architecture: str
     config: JsonObject
+    shards: tuple[Path, ...]
 
 
 def inspect_checkpoint(directory: Path) -> CheckpointFiles:
@@ -54,9 +55,10 @@ def inspect_checkpoint(directory: Path) -> CheckpointFiles:
             place=str(directory / "config.json"),
         )
     _read_json(directory / "tokenizer.json")
-    for shard in _shards(directory):
+    shards = tuple(_shards(directory))
+    for shard in shards:
         _check_shard(shard)
-    return CheckpointFiles(directory, str(architectures[0]), config)
+    return CheckpointFiles(directory, str(architectures[0]), config, shards)
 
 
 def _read_json(path: Path) -> JsonObject:

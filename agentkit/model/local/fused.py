@@ -21,7 +21,7 @@ from agentkit.model.local.routing import RoutedMoe
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["FusedMoe", "fuse_experts", "pack_block"]
+__all__ = ["FusedMoe", "block_fits", "fuse_experts", "pack_block"]
 
 _FORMATS = {torch.float32: Weights.FLOAT32, torch.bfloat16: Weights.BFLOAT16}
 
@@ -55,7 +55,7 @@ def fuse_experts(model: nn.Module, *, weights: Weights | None = None, group: int
     fused = 0
     for module in list(model.modules()):
         for name, child in list(module.named_children()):
-            if isinstance(child, RoutedMoe) and _fits(child):
+            if isinstance(child, RoutedMoe) and block_fits(child):
                 setattr(module, name, FusedMoe(pack_block(child, weights=weights, group=group)))
                 fused += 1
     return fused
@@ -100,12 +100,12 @@ def _matrices(block: RoutedMoe) -> Iterator[ExpertWeights]:
     yield _shared(block)
 
 
-def _fits(block: RoutedMoe) -> bool:
+def block_fits(block: RoutedMoe) -> bool:
     """Whether the kernel computes what this block computes."""
     gate_up, down = _stacked(block)
     activation = type(block.experts.act_fn).__name__
     return (
-        gate_up.device.type == "cpu"
+        gate_up.device.type in {"cpu", "meta"}
         and gate_up.dtype in _FORMATS
         and activation in {"SiLU", "SiLUActivation"}
         and _shared(block)[2].shape == down.shape[1:]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from agentkit.model.grammar import ReplyMatcher
+    from agentkit.model.local.prefix_store import PrefixPolicy
     from agentkit.model.protocol import FinishReason, GenerationSettings
 
 __all__ = ["Generation", "Runtime"]
@@ -34,18 +35,29 @@ class Runtime:
 
     ``prefill_tokens``: how many tokens of a prompt are read in one pass; a stop takes effect
     between two passes. ``context_tokens``: the most that prompt and reply may be together.
+    ``prefixes``: how much of past prompts is kept.
     """
 
     def __init__(
-        self, model: PreTrainedModel, *, context_tokens: int, prefill_tokens: int = 256
+        self,
+        model: PreTrainedModel,
+        *,
+        context_tokens: int,
+        prefill_tokens: int = 256,
+        prefixes: PrefixPolicy | None = None,
     ) -> None:
         self._model = model
         self.context_tokens = context_tokens
         self.prefill_tokens = prefill_tokens
         self.vocab_size = int(model.get_output_embeddings().out_features)
-        self.cache = PrefixCache(model.config)
+        self.cache = PrefixCache(model.config, prefixes)
         # Held during a pass: one whose caller was cancelled ends before the next one begins.
         self.lock = threading.Lock()
+
+    def close(self) -> None:
+        """Forget all prefixes once the pass under way has ended; erase what was spilled."""
+        with self.lock:
+            self.cache.close()
 
     def forward(self, ids: Sequence[int]) -> torch.Tensor:
         """Append ``ids`` to the cache; return the logits [vocab] fp32 after the last of them."""
@@ -58,7 +70,7 @@ class Runtime:
         except BaseException:
             self.cache.forget()
             raise
-        self.cache.ids.extend(ids)
+        self.cache.note_pass(ids)
         # A copy made outside inference mode, which a grammar may mask in place.
         logits: torch.Tensor = out.logits[0, -1].to("cpu", torch.float32, copy=True)
         return logits
@@ -135,7 +147,8 @@ class Generation:
             started = perf_counter()
             self._own_cache()
             reading = not self._written
-            part = self._pending[: self._runtime.prefill_tokens]
+            most = self._runtime.cache.pass_tokens(self._runtime.prefill_tokens)
+            part = self._pending[:most]
             self._pending = self._pending[len(part) :]
             logits = self._runtime.forward(part)
             read = perf_counter()

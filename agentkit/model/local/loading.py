@@ -10,7 +10,6 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import torch
 import transformers
 from transformers import PreTrainedTokenizerFast
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
@@ -18,21 +17,26 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from agentkit.errors import ModelError
 from agentkit.model.formats.chatml import ChatmlFormat
 from agentkit.model.formats.llama4 import Llama4Format
+from agentkit.model.kernels.dispatch import library
+from agentkit.model.local.adapters import open_adapter
 from agentkit.model.local.chat import LocalModel
 from agentkit.model.local.checkpoint import inspect_checkpoint
-from agentkit.model.local.fused import fuse_experts
 from agentkit.model.local.generation import Runtime
 from agentkit.model.local.hub import fetch_snapshot
+from agentkit.model.local.open_weights import open_weights
 from agentkit.model.local.quiet import quiet_transformers
-from agentkit.model.local.routing import route_experts
+from agentkit.model.local.weight_format import WeightFormat
 from agentkit.model.protocol import ModelInfo
 from agentkit.progress import silent
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from transformers import PreTrainedModel
 
     from agentkit.model.formats import PromptFormat
-    from agentkit.model.local.checkpoint import CheckpointFiles
+    from agentkit.model.local.open_weights import OpenedWeights
+    from agentkit.model.local.prefix_store import PrefixPolicy
     from agentkit.progress import Progress
 
 __all__ = ["DtypeName", "load_checkpoint", "load_local"]
@@ -51,11 +55,20 @@ def load_local(
     dtype: DtypeName = "auto",
     progress: Progress | None = None,
     context_tokens: int | None = None,
+    weights: WeightFormat | None = None,
+    packed_cache: Path | None = None,
+    adapters: Sequence[Path] = (),
+    base_model: str | None = None,
+    prefixes: PrefixPolicy | None = None,
 ) -> LocalModel:
     """Return the model in a directory, or of a hub id (``org/name``) at ``revision``.
 
-    ``dtype``: ``auto`` is the checkpoint's own. ``context_tokens``: the most that prompt and
-    reply may be together, by default all the model was made for. Raises ``ModelError``.
+    ``dtype``: of activations and of what ``weights`` leaves alone; ``auto`` is the checkpoint's
+    own. ``context_tokens``: the most that prompt and reply may be together, by default all the
+    model was made for. ``weights``: int8 or int4 for experts and linears. ``packed_cache``: a
+    directory that keeps packed weights for the next start. ``adapters``: folders of LoRA adapters
+    to merge, made for this model or for ``base_model``. ``prefixes``: how much of past
+    prompts is kept. Raises ``ModelError``.
     """
     report = progress or silent
     directory = Path(path_or_id).expanduser()
@@ -67,6 +80,11 @@ def load_local(
             dtype=dtype,
             progress=report,
             context_tokens=context_tokens,
+            weights=weights,
+            packed_cache=packed_cache,
+            adapters=adapters,
+            base_model=base_model,
+            prefixes=prefixes,
         )
     if revision is None:
         raise ModelError(
@@ -82,6 +100,11 @@ def load_local(
         dtype=dtype,
         progress=report,
         context_tokens=context_tokens,
+        weights=weights,
+        packed_cache=packed_cache,
+        adapters=adapters,
+        base_model=base_model,
+        prefixes=prefixes,
     )
 
 
@@ -94,6 +117,11 @@ def load_checkpoint(
     progress: Progress = silent,
     context_tokens: int | None = None,
     prompt_format: PromptFormat | None = None,
+    weights: WeightFormat | None = None,
+    packed_cache: Path | None = None,
+    adapters: Sequence[Path] = (),
+    base_model: str | None = None,
+    prefixes: PrefixPolicy | None = None,
 ) -> LocalModel:
     """Return the model in ``directory`` under a name and revision of the caller's.
 
@@ -109,31 +137,49 @@ def load_checkpoint(
             " Llama4ForCausalLM; code shipped with a model is never run",
             place=str(directory / "config.json"),
         )
-    progress("load", 0, 1)
+    chosen = weights or WeightFormat()
     with quiet_transformers():
         tokenizer = _load_tokenizer(directory)
         prompt_format = prompt_format or _choose_format(tokenizer, directory)
-        model = _load_weights(files, architecture, dtype)
+        names = (model_id, base_model or "", str(files.config.get("_name_or_path") or ""))
+        merged = [open_adapter(folder, base_names=names) for folder in adapters]
+        opened = open_weights(
+            files,
+            architecture,
+            dtype,
+            chosen,
+            cache=packed_cache,
+            progress=progress,
+            adapters=merged,
+        )
+    model = opened.model
     if len(tokenizer) > model.get_input_embeddings().num_embeddings:
         raise ModelError(
             "the tokenizer has more tokens than the model has embeddings",
             cure="copy tokenizer and weights of one and the same model",
             place=str(directory),
         )
-    routed = route_experts(model)
-    fused = fuse_experts(model)
-    experts = "routed experts" if routed else "layers as in transformers"
-    experts = "fused experts" if fused else experts
     info = ModelInfo(
         model_id=model_id,
         revision=revision,
         architecture=architecture,
-        backend=f"in-process, {experts}, {str(model.dtype).removeprefix('torch.')}",
+        backend=_backend(opened, chosen),
         context_tokens=_context(model, context_tokens, directory),
+        adapters=tuple(f"{one.directory.name} sha256:{one.sha256}" for one in merged),
     )
-    progress("load", 1, 1)
-    runtime = Runtime(model, context_tokens=info.context_tokens)
+    runtime = Runtime(model, context_tokens=info.context_tokens, prefixes=prefixes)
     return LocalModel(runtime, tokenizer, prompt_format, info)
+
+
+def _backend(opened: OpenedWeights, chosen: WeightFormat) -> str:
+    """Say in one phrase how the model runs: kernel or torch, and the formats of its weights."""
+    experts = "routed experts" if opened.filled.routed else "layers as in transformers"
+    if opened.filled.fused:
+        experts = "fused experts" if library() else "experts in plain torch (no kernel is built)"
+    said = [experts, chosen.describe(), str(opened.model.dtype).removeprefix("torch.")]
+    if opened.filled.from_cache:
+        said.append("from the packed cache")
+    return ", ".join(["in-process", *(part for part in said if part)])
 
 
 def _load_tokenizer(directory: Path) -> PreTrainedTokenizerFast:
@@ -145,37 +191,6 @@ def _load_tokenizer(directory: Path) -> PreTrainedTokenizerFast:
             cure="copy tokenizer.json and tokenizer_config.json again",
             place=str(directory),
         ) from error
-
-
-def _load_weights(files: CheckpointFiles, architecture: str, dtype: DtypeName) -> PreTrainedModel:
-    """Let transformers build the model; refuse it where any weight was not in the files."""
-    try:
-        model, report = getattr(transformers, architecture).from_pretrained(
-            files.directory,
-            dtype="auto" if dtype == "auto" else getattr(torch, dtype),
-            use_safetensors=True,
-            trust_remote_code=False,
-            local_files_only=True,
-            output_loading_info=True,
-        )
-    except Exception as error:  # a garbled config surfaces as nearly any exception
-        raise ModelError(
-            f"transformers cannot load it: {_first_line(error)}",
-            cure="check that config.json and the weights belong together, and that there is"
-            " memory for all weights",
-            place=str(files.directory),
-        ) from error
-    missing = sorted(report["missing_keys"])
-    if missing:
-        raise ModelError(
-            f"{len(missing)} weights are not in the files, {missing[0]} among them",
-            cure="copy or download the model again; config.json must belong to these weights",
-            place=str(files.directory),
-        )
-    for parameter in model.parameters():
-        # Out of the mapped file: aligned memory reads faster, and no later write reaches it.
-        parameter.data = parameter.data.clone()
-    return model.eval()
 
 
 def _choose_format(tokenizer: PreTrainedTokenizerFast, directory: Path) -> PromptFormat:

@@ -11,6 +11,8 @@ import pytest
 from agentkit.errors import ModelError
 from agentkit.labels import Label, SourceKind
 from agentkit.messages import FunctionDeclaration, ImagePart, Message
+from agentkit.model.grammar import ReplyMatcher
+from agentkit.model.local.loading import load_local
 from agentkit.model.prompt import Plain, Special
 from agentkit.model.protocol import (
     ChatModel,
@@ -24,6 +26,7 @@ from agentkit.model.protocol import (
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from agentkit.model.local import LocalModel
     from agentkit.model.protocol import Delta
@@ -169,6 +172,37 @@ async def test_forced_tokens_share_a_pass(tiny_model: LocalModel) -> None:
     )
     written = _finish(deltas).usage.completion_tokens
     assert len(passes) < written
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("seed", [0, 1])
+async def test_forced_tokens_change_no_reply(
+    tiny_directory: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """The slow path takes one forced token a pass; whole calls must come out the same."""
+
+    def one_at_a_time(matcher: ReplyMatcher) -> list[int]:
+        forced = matcher._matcher.compute_ff_tokens()[:1]
+        for token in forced:
+            matcher.accept(token)
+        return forced
+
+    async def reply() -> tuple[list[Delta], int]:
+        model = load_local(tiny_directory)
+        passes = _count_passes(model)
+        settings = GenerationSettings(max_tokens=300, temperature=1.0, seed=seed)
+        constraint = Constraint("required")
+        deltas = model.generate(SAY, tools=[WEATHER], constraint=constraint, settings=settings)
+        return [one for one in await _all(deltas) if isinstance(one, ToolCallDelta)], len(passes)
+
+    fast, few = await reply()
+    monkeypatch.setattr(ReplyMatcher, "fast_forward", one_at_a_time)
+    slow, many = await reply()
+    assert few < many
+    assert fast
+    assert [(call.name, call.arguments) for call in fast] == [
+        (call.name, call.arguments) for call in slow
+    ]
 
 
 @pytest.mark.anyio
