@@ -1,7 +1,7 @@
 """Where a plan finds a model's sizes: a folder, the hub client's cache, or the two built in.
 
-What is covered: nothing is downloaded, no code of a model runs, weights are not read (of a folder
-only the shards' headers). What is not covered: whether a folder holds what its config.json says.
+What is covered: nothing is downloaded, no code of a model runs, no weight file is opened: sizes
+come from config.json alone. What is not covered: whether a folder holds what its config.json says.
 """
 
 from __future__ import annotations
