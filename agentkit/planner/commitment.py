@@ -75,9 +75,13 @@ class Commitment:
         name)``: whether the value is the id of the record that bears the committed name.
         """
         used: Counter[int] = Counter()
+        earlier_calls = [one for one in before if one.name == call.name]
         # The entry that fixes most takes a call first, so that an open one is not used up by it.
-        order = sorted(range(len(self.entries)), key=lambda at: -_fixes(self.entries[at]))
-        for earlier in before:
+        order = sorted(
+            range(len(self.entries) if earlier_calls else 0),
+            key=lambda at: -_fixes(self.entries[at]),
+        )
+        for earlier in earlier_calls:
             for at in order:
                 entry = self.entries[at]
                 if used[at] < entry.count and _fits(entry, earlier, decides, linked):
