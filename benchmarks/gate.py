@@ -11,6 +11,7 @@ Prints one table and writes ``benchmarks/results/gate.json``.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import platform
@@ -120,7 +121,24 @@ def main() -> int:
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
     _print(found)
+    print(plot(found))
     return 0
+
+
+def plot(found: dict[str, Any]) -> str:
+    """Draw the gate's time over the conversation's length, where matplotlib is installed."""
+    if importlib.util.find_spec("matplotlib") is None:
+        return "no plot: matplotlib is not installed"
+    import matplotlib.pyplot as plt  # noqa: PLC0415 - optional, for the plot only
+
+    figure, axes = plt.subplots(figsize=(6, 4))
+    axes.plot(found["growth"]["messages"], found["growth"]["ms"], marker="o", label="gate")
+    axes.axhline(found["bars"]["gate_p99_ms"]["bar"], linestyle="--", label="bar for a call's p99")
+    axes.set(xlabel="messages in the conversation", ylabel="ms for one call", ylim=(0, None))
+    axes.legend()
+    path = RESULTS.with_suffix(".png")
+    figure.savefig(path, dpi=120, bbox_inches="tight")
+    return f"plot: {path.name}"
 
 
 def _print(found: dict[str, Any]) -> None:

@@ -49,7 +49,7 @@ def _create(world: World, rng: random.Random) -> None:
     for number, (title, branch) in enumerate(
         (("Fix empty file", "fix-empty"), ("Update CI image", "ci-image"), ("Add CSV", "csv"))
     ):
-        row = {"author": "ext-jonas", "description": f"Closes #{number + 1}.", "state": "open"}
+        row = {"author": "ext-jonas", "description": f"Closes #{5 - number}.", "state": "open"}
         checks = "green" if number < 2 else "red"  # noqa: PLR2004 - the last one fails
         world.add("pulls", title=title, branch=branch, checks=checks, **row)
         world.add("branches", name=branch)

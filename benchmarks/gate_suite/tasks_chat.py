@@ -117,21 +117,21 @@ def tell_ola(world: World) -> Job:
 
 
 def answer_direct(world: World) -> Job:
-    ola = address("Ola Hansen")
+    per = address("Per Bakken")
     sql = "SELECT text FROM direct WHERE sender = ?"
-    hour = re.findall(r"kl\. (\d+)", world.value(sql, ola))[0]
+    hour = re.findall(r"kl\. (\d+)", world.value(sql, per))[0]
 
     def plan() -> Plan:
-        found = yield call("read_direct", sender=ola)
+        found = yield call("read_direct", sender=per)
         hour = re.findall(r"kl\. (\d+)", found["posts"][0]["text"])[0]
-        yield call("send_direct", to=ola, text="Ja, det passar.")
+        yield call("send_direct", to=per, text="Ja, det passar.")
         return f"Han vil snakke kl. {hour}; eg har svart ja."
 
     return Job(
-        f"Når vil {ola} snakke med meg? Svar ja til han.",
+        f"Når vil {per} snakke med meg? Svar ja til han.",
         plan,
-        lambda a: hour in a and _direct(world, ola, "det passar"),
-        lambda: [Commit("read_direct", {"sender": ola}), Commit("send_direct", {"to": ola})],
+        lambda a: hour in a and _direct(world, per, "det passar"),
+        lambda: [Commit("read_direct", {"sender": per}), Commit("send_direct", {"to": per})],
     )
 
 

@@ -301,7 +301,7 @@ def close_what_it_closes(world: World) -> Job:
     return Job(
         "Lukk saken som pull request 1 sier at den løser.",
         plan,
-        lambda _: world.value("SELECT state FROM issues WHERE id = 1") == "closed",
+        lambda _: world.value("SELECT state FROM issues WHERE id = 5") == "closed",
         lambda: [Commit("read_pull", {"id": 1}), Commit("close_issue")],
     )
 

@@ -256,10 +256,24 @@ MAILS = json.dumps(
 )
 
 
+def test_whom_the_request_leaves_open_is_not_chosen_by_what_was_read() -> None:
+    story = Story("Answer my mails").read("mail", MAILS)
+    answer = story.rule("send", to="kari@example.no", body="The door code is four seasons")
+    assert answer.rule == "commitment"
+    assert answer.evidence[0].path == "$.to"
+
+
+def test_a_record_that_the_model_chose_from_a_listing_is_asked() -> None:
+    story = after_page("Delete the oldest file").read("files", '[{"id": "f-17", "name": "a"}]')
+    assert rule_of(story.rule("delete", file="f-17")) == "commitment"
+    assert rule_of(Story("Delete f-17").read("files", "[]").rule("delete", file="f-17")) == ""
+
+
 def test_a_text_goes_only_to_those_who_may_see_its_sources() -> None:
     story = Story("Answer my mails").read("mail", MAILS)
     code = "The door code is four seasons"
-    assert rule_of(story.rule("send", to="kari@example.no", body=code)) == ""
+    named = Story("Answer the mail of kari@example.no").read("mail", MAILS)
+    assert rule_of(named.rule("send", to="kari@example.no", body=code)) == ""
     leak = story.rule("send", to="ola@example.no", body=code)
     assert leak.rule == "content_readers"
     assert leak.evidence[0].call_id == "1.1.1"
