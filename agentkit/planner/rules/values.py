@@ -10,6 +10,7 @@ model chose, and the commitment bounds them.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from agentkit.planner.decision import Decision, Evidence, Outcome
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["check_provenance", "evidence", "left_open", "vouched"]
 
 _SHOWN_CHARACTERS = 120
+_SHORT_NUMBER = re.compile(r"\d{1,3}")
 
 
 def check_provenance(proposal: Proposal) -> Decision:
@@ -55,12 +57,15 @@ def check_provenance(proposal: Proposal) -> Decision:
 def left_open(proposal: Proposal, tool: Tool, origins: Iterable[Origin]) -> tuple[Origin, ...]:
     """Return the values of a call of ``tool`` that nobody but the model chose: trusted as they may
     be, which of them it is was up to what the model had read.
+
+    A short number in the user's words names no object by itself: who writes "pull request 1" has
+    not named issue 1. It counts where the commitment fixes it for this parameter.
     """
     return tuple(
         origin
         for origin in origins
         if tool.is_sensitive(origin.parameter)
-        and not origin.is_users
+        and not (origin.is_users and not _SHORT_NUMBER.fullmatch(origin.value.strip()))
         and not (origin.passage is not None and origin.passage.is_computed)
         and vouched(proposal, origin, tool) is None
     )

@@ -269,6 +269,13 @@ def test_a_record_that_the_model_chose_from_a_listing_is_asked() -> None:
     assert rule_of(Story("Delete f-17").read("files", "[]").rule("delete", file="f-17")) == ""
 
 
+def test_a_short_number_names_an_object_only_where_the_commitment_says_so() -> None:
+    story = after_page("Merge pull request 1 and delete what it made needless")
+    assert rule_of(story.rule("delete", file="1")) == "commitment"
+    fixed = Commitment((Committed("delete", {"file": "1"}),))
+    assert rule_of(story.rule("delete", fixed, file="1")) == ""
+
+
 def test_a_text_goes_only_to_those_who_may_see_its_sources() -> None:
     story = Story("Answer my mails").read("mail", MAILS)
     code = "The door code is four seasons"
