@@ -26,6 +26,8 @@ BEYOND_JSON_SCHEMA = {
     "key_over_http",
     "llama_guard_key_over_http",
     "review_ends_before_it_begins",
+    "tool_money_without_currency",
+    "policy_timezone",  # a name that only the machine's time zones know
     "reference_outside_secret",  # a valid text in itself
     "schema_bad_pattern",  # a format, which is only an annotation
     "schema_format",

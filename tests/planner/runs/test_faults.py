@@ -15,6 +15,7 @@ from agentkit.guards import Boundary, GuardPipeline, Verdict, build_pipeline
 from agentkit.planner import ApprovalDesk, Gate, Planner, StateFile, ToolPolicy
 from agentkit.planner.approvals import ApprovalStore, Standing
 from agentkit.planner.clock import Instant, system_clock
+from agentkit.planner.policy import PolicySource, load_policies
 from agentkit.planner.state import STATE_FILE
 from tests.planner.world import RUN, TEXT, Follower, Honest, World
 
@@ -46,7 +47,13 @@ class House:
         planner = Planner(
             model=Follower(PAY),
             tools=tools,
-            gate=Gate(tools, {"pay": ToolPolicy(approval="ask")}, self.guards, none),
+            gate=Gate(
+                tools,
+                {"pay": ToolPolicy(approval="ask")},
+                self.guards,
+                none,
+                own_policies=load_policies(PolicySource(), tools),
+            ),
             guards=self.guards,
             log=self.log,
             state=self.state,
