@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from agentkit.messages import JsonObject
     from agentkit.sandbox.interface import HostFunction, Limits
 
-__all__ = ["CallDesk", "CallRefused", "declared", "serving"]
+__all__ = ["CallDesk", "CallRefused", "CallUnanswered", "declared", "serving"]
 
 _NAME_LENGTH = 100
 _log = structlog.get_logger(__name__)
@@ -39,6 +39,10 @@ serving: ContextVar[frozenset[int]] = ContextVar("serving", default=frozenset())
 
 class CallRefused(Exception):
     """The code's calls broke a rule that honest code cannot break, or their bound."""
+
+
+class CallUnanswered(Exception):
+    """A function of the host was still at work when the run's time was over."""
 
 
 def declared(functions: Mapping[str, HostFunction]) -> dict[str, list[str]]:
@@ -68,7 +72,9 @@ class CallDesk:
         self._count = 0
 
     async def answer(self, frame: dict[str, Any]) -> dict[str, Any]:
-        """Return the answer frame. Raises ``CallRefused``, and what must stop more than the run."""
+        """Return the answer frame. Raises ``CallRefused`` and ``CallUnanswered``, which end the
+        run, and what must stop more than that.
+        """
         self._count += 1
         if self._count > self._limits.calls:
             raise CallRefused(f"the code called functions more than {self._limits.calls} times")
@@ -105,7 +111,7 @@ class CallDesk:
         finally:
             serving.reset(token)
         if value is None:
-            return {"error": f"{name}: the time was over"}
+            raise CallUnanswered(f"the time was over while {name} worked")
         if len(value) > self._limits.call_bytes:
             return {"error": f"{name}: its answer is over {self._limits.call_bytes} bytes"}
         return {"value": value}

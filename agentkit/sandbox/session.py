@@ -19,7 +19,7 @@ import anyio
 from agentkit.errors import SandboxError
 from agentkit.sandbox.egress import EgressDoor
 from agentkit.sandbox.frames import FrameError
-from agentkit.sandbox.hostcalls import CallDesk, CallRefused, serving
+from agentkit.sandbox.hostcalls import CallDesk, CallRefused, CallUnanswered, serving
 from agentkit.sandbox.imports import forbidden_import
 from agentkit.sandbox.interface import Execution, ExitReason, Limits
 from agentkit.sandbox.record import RunRecord
@@ -295,6 +295,8 @@ class WorkerSession:
                     stopped = (ExitReason.LOST, f"the worker's answer broke: {error}")
                 except CallRefused as refused:
                     stopped = (ExitReason.VIOLATION, str(refused))
+                except CallUnanswered as late:
+                    stopped = (ExitReason.TIMEOUT, str(late))
         finally:
             # Also where the caller was cancelled: a run never outlives its caller.
             if finished is None:

@@ -56,7 +56,7 @@ def test_every_command_is_documented_and_helps_with_an_example(cli: Callable[...
             for command in group.registered_commands
         ]
         for sub in group.registered_groups:
-            own += commands(sub.typer_instance, f"{sub.name} ")  # type: ignore[arg-type]  # set above
+            own += commands(sub.typer_instance, f"{before}{sub.name} ")  # type: ignore[arg-type]  # set above
         return own
 
     names = commands(app)

@@ -61,6 +61,7 @@ def weigh(
 ) -> Standing:
     """Return how ``request`` stands at ``now_ms``; ``key_of`` finds an approver's trusted key."""
     yes: dict[str, str] = {}
+    said = ""
     changes: list[tuple[str, JsonObject]] = []
     for approver, signed in request.given:
         trusted = key_of(approver)
@@ -77,6 +78,7 @@ def weigh(
         if statement.word == "deny":
             comment = f": {statement.comment}" if statement.comment else ""
             return _denied(f"{approver} said no{comment}", (approver,), request.given)
+        said += f" {statement.comment}"
         if statement.changed is not None:
             changes.append((approver, statement.changed))
         else:
@@ -84,10 +86,10 @@ def weigh(
     digests = tuple(signed.sha256 for _, signed in request.given)
     if changes:
         approver, changed = changes[0]
-        return Standing("changed", (approver,), changed=changed, statements=digests)
+        return Standing("changed", (approver,), said.strip(), changed, digests)
     if len(yes) < request.persons:
         return Standing("waiting", tuple(yes.values()), statements=digests)
-    return Standing("approved", tuple(yes.values()), statements=digests)
+    return Standing("approved", tuple(yes.values()), said.strip(), statements=digests)
 
 
 def _denied(

@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from agentkit.errors import AgentkitError, SpecError
+from agentkit.errors import SpecError
 from agentkit.planner.policy.facts import cedar_request
 from agentkit.planner.policy.mentions import EVERYTHING, mentions
 from agentkit.planner.policy.schema import schema_text
@@ -30,7 +30,7 @@ __all__ = ["Engine", "Parsed", "PolicyUndecided", "Verdict", "parse_statement"]
 _ANNOTATIONS = frozenset({"id", "ask", "because"})
 
 
-class PolicyUndecided(AgentkitError):
+class PolicyUndecided(Exception):
     """The policies gave no clean answer over one call."""
 
 

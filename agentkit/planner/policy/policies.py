@@ -78,7 +78,7 @@ class Policies:
         try:
             verdict = self._engine.ask(facts)
         except PolicyUndecided as undecided:
-            return _undecided(undecided.message)
+            return _undecided(str(undecided))
         return _decision(verdict, facts)
 
 

@@ -19,7 +19,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agentkit.errors import AgentkitError
+from agentkit.errors import StateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,7 +43,7 @@ INSERT OR IGNORE INTO clock VALUES (1, 0);
 """
 
 
-class StoreFailed(AgentkitError):
+class StoreFailed(StateError):
     """The store is locked, damaged or cannot be written; nothing may be spent."""
 
 

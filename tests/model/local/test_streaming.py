@@ -154,7 +154,7 @@ def test_a_quantised_checkpoint_is_refused_with_a_cure(
 
 
 MEMORY = """
-import resource, sys, torch, transformers
+import re, sys, torch, transformers
 from pathlib import Path
 from agentkit.model.local.checkpoint import inspect_checkpoint
 from agentkit.model.local.open_weights import open_weights
@@ -162,7 +162,9 @@ from agentkit.model.local.weight_format import WeightFormat
 from agentkit.progress import silent
 torch.set_num_threads(1)
 files = inspect_checkpoint(Path(sys.argv[1]))
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+# Not ru_maxrss, which a child takes over from the process that started it.
+status = lambda: Path("/proc/self/status").read_text()
+peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+) kB", status())[1]) * 1024
 before = peak()
 chosen = WeightFormat(sys.argv[2])
 opened = open_weights(files, files.architecture, "auto", chosen, cache=None, progress=silent)
