@@ -38,7 +38,7 @@ from agentkit.startup.models import open_guard_model, open_model
 from agentkit.startup.policies import open_policies
 from agentkit.startup.report import StartupCheck, StartupReport
 from agentkit.startup.spending import open_spending
-from agentkit.tools import execution_facts, load_tool, python_tool
+from agentkit.tools import execution_recorder, load_tool, python_tool
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from agentkit.planner.policy import Policies
     from agentkit.planner.spending import Spending
     from agentkit.progress import Progress
-    from agentkit.sandbox import EgressEvent, Execution, Sandbox
+    from agentkit.sandbox import EgressEvent, Sandbox
     from agentkit.spec import LoadedSpec
     from agentkit.startup.report import StartupObserver
     from agentkit.tools import Tool
@@ -254,21 +254,8 @@ class _Startup:
                 exit_code=error.exit_code,
             ) from error
         programs = spec.tools["python"].programs
-        return (python_tool(session, record=self._record_execution, programs=programs),)
-
-    async def _record_execution(self, call_id: str, execution: Execution) -> None:
-        """Record how code ended. Not left out where the turn is cancelled meanwhile."""
-        body = {"tier": self.loaded.spec.sandbox.tier.value, **execution_facts(execution)}
-        with anyio.CancelScope(shield=True):
-            await self.log.record(
-                AuditEvent(
-                    kind=EventKind.EXECUTION,
-                    run_id=self.run_id,
-                    call_id=call_id,
-                    body=body,
-                    sensitive={"error": execution.error},
-                )
-            )
+        record = execution_recorder(self.log, self.run_id, spec.sandbox.tier)
+        return (python_tool(session, record=record, programs=programs),)
 
     async def _record_egress(self, event: EgressEvent) -> None:
         """Record one request of code to a server; it is connected only after this."""

@@ -8,8 +8,9 @@ from agentkit.tools.endorsement import (
     ListedBy,
     RecordNamedByUser,
 )
+from agentkit.tools.execution_record import execution_recorder
 from agentkit.tools.loading import load_tool
-from agentkit.tools.python import execution_facts, execution_text, python_tool
+from agentkit.tools.python import execution_text, python_tool
 from agentkit.tools.results import ReadersIn, ResultFields, ResultReaders, ReturnRule
 
 __all__ = [
@@ -25,7 +26,7 @@ __all__ = [
     "Tool",
     "ToolCall",
     "ToolFunction",
-    "execution_facts",
+    "execution_recorder",
     "execution_text",
     "load_tool",
     "python_tool",

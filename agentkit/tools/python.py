@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from agentkit.messages import JsonObject
     from agentkit.sandbox.interface import Execution, SandboxSession
 
-__all__ = ["execution_facts", "execution_text", "python_tool"]
+__all__ = ["execution_text", "python_tool"]
 
 _PARAMETERS: JsonObject = {
     "type": "object",
@@ -89,20 +89,3 @@ def execution_text(execution: Execution) -> str:
     if execution.state_lost:
         pieces.append("[the interpreter was restarted: earlier variables are gone]")
     return "\n".join(piece for piece in pieces if piece) or "[no output]"
-
-
-def execution_facts(execution: Execution) -> JsonObject:
-    """Return what an audit keeps of a run for ever: how it ended and what it used, no content."""
-    usage = execution.usage
-    return {
-        "exit_reason": execution.exit_reason.value,
-        "state_lost": execution.state_lost,
-        "artifacts": [
-            {"kind": artifact.kind.value, "bytes": len(artifact.data)}
-            for artifact in execution.artifacts
-        ],
-        "wall_s": round(usage.wall_s, 6),
-        "cpu_s": round(usage.cpu_s, 6),
-        "peak_memory_bytes": usage.peak_memory_bytes,
-        "output_bytes": usage.output_bytes,
-    }

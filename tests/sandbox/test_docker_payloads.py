@@ -14,10 +14,12 @@ import pytest
 
 from agentkit.sandbox import ExitReason, Limits, Tier
 from agentkit.sandbox.docker.reaping import LABEL
+from tests.sandbox.audited import audited_runs
 from tests.sandbox.payload_set import CLASSES, payloads_of, planted_canaries
 
 if TYPE_CHECKING:
     from agentkit.sandbox import Execution, Sandbox
+    from tests.sandbox.audited import AuditedRuns
     from tests.sandbox.payload_set import Canaries, Payload
 
 pytestmark = pytest.mark.docker
@@ -34,7 +36,11 @@ def _processes(engine: docker.DockerClient, container: str) -> list[str]:
 
 
 async def _attack(
-    sandbox: Sandbox, payloads: list[Payload], canaries: Canaries, engine: docker.DockerClient
+    sandbox: Sandbox,
+    payloads: list[Payload],
+    canaries: Canaries,
+    runs: AuditedRuns,
+    engine: docker.DockerClient,
 ) -> list[tuple[str, object]]:
     """Run all payloads in one session, each followed by a reset and innocent code; return what
     went wrong.
@@ -42,7 +48,7 @@ async def _attack(
     wrong: list[tuple[str, object]] = []
     async with sandbox.session(LIMITS) as session:
         for payload in payloads:
-            hit = await session.run(canaries.planted(payload))
+            hit = await runs.run(session, payload.name, canaries.planted(payload))
             signs = [*canaries.touched(hit), *_unbounded(hit, payload)]
             await session.reset()
             after = await session.run("print('fine'); __import__('os').listdir('.')")
@@ -86,8 +92,11 @@ def test_docker_holds_every_payload(kind: str, docker_sandbox: Sandbox, tmp_path
     share = payloads[:: 1 if ALL else EVERY.get(kind, 1)]
     engine = docker.from_env()
     before = _left_behind(engine)
-    with planted_canaries(tmp_path) as canaries:
-        wrong = anyio.run(partial(_attack, docker_sandbox, share, canaries, engine))
+    host, log = tmp_path / "host", tmp_path / "log"
+    host.mkdir()
+    with planted_canaries(host) as canaries, audited_runs(log, Tier.DOCKER) as runs:
+        wrong = anyio.run(partial(_attack, docker_sandbox, share, canaries, runs, engine))
+        assert len(runs.ended) == len(share)
     assert not wrong, "\n".join(f"{name}: {sign}" for name, sign in wrong)
     assert _left_behind(engine) == before
     engine.close()

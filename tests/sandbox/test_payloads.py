@@ -1,4 +1,6 @@
-"""Every hostile payload ends with an allowed reason, touches no canary and leaves nothing."""
+"""Every hostile payload ends with an allowed reason and an audit event, touches no canary and
+leaves nothing.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +13,12 @@ import anyio
 import pytest
 
 from agentkit.sandbox import ExitReason, Limits, Tier
+from tests.sandbox.audited import audited_runs
 from tests.sandbox.payload_set import CLASSES, payloads_of, planted_canaries
 
 if TYPE_CHECKING:
     from agentkit.sandbox import Execution, Sandbox
+    from tests.sandbox.audited import AuditedRuns
     from tests.sandbox.payload_set import Canaries, Payload
 
 LIMITS = Limits(timeout_s=1.0, memory_mib=128, processes=16)
@@ -42,7 +46,7 @@ def _is_gone(pid: int) -> bool:
 
 
 async def _attack(
-    sandbox: Sandbox, payloads: list[Payload], canaries: Canaries
+    sandbox: Sandbox, payloads: list[Payload], canaries: Canaries, runs: AuditedRuns
 ) -> list[tuple[str, object]]:
     """Run all payloads in one session, each followed by a reset and innocent code; return what
     went wrong.
@@ -51,7 +55,7 @@ async def _attack(
     workers = set()
     async with sandbox.session(LIMITS) as session:
         for payload in payloads:
-            hit = await session.run(canaries.planted(payload))
+            hit = await runs.run(session, payload.name, canaries.planted(payload))
             signs = [*canaries.touched(hit), *_unbounded(hit, payload)]
             worker = _process_id(session)
             workers.add(worker)
@@ -82,8 +86,11 @@ def _unbounded(hit: Execution, payload: Payload) -> list[str]:
 @pytest.mark.parametrize("kind", CLASSES)
 def test_wasm_holds_every_payload(kind: str, wasm: Sandbox, tmp_path: Path) -> None:
     payloads = payloads_of(kind)[:: EVERY if kind == SLOW else 1]
-    with planted_canaries(tmp_path) as canaries:
-        wrong = anyio.run(_attack, wasm, payloads, canaries)
+    host, log = tmp_path / "host", tmp_path / "log"
+    host.mkdir()
+    with planted_canaries(host) as canaries, audited_runs(log, Tier.WASM) as runs:
+        wrong = anyio.run(_attack, wasm, payloads, canaries, runs)
+        assert len(runs.ended) == len(payloads)
     assert not wrong, "\n".join(f"{name}: {sign}" for name, sign in wrong)
 
 
