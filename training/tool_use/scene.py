@@ -17,6 +17,7 @@ from training.tool_use import values
 from training.tool_use.composed import composed_tasks
 from training.tool_use.families import family_tasks
 from training.tool_use.python_tasks import python_declaration, python_task
+from training.tool_use.rows import row_tasks
 from training.tool_use.talk import talk_task, unserved_task
 from training.tool_use.task import Task
 
@@ -86,7 +87,7 @@ def draw_scene(rng: Random, conversations: int = 12) -> Scene:
         roll = rng.random()
         if roll < 0.07:
             drawn.append(talk_task(rng))
-        elif roll < 0.18:
+        elif roll < 0.2:
             drawn.append(unserved_task(rng, _foreign(rng, topics) if rng.random() < 0.5 else None))
         elif python and (not sources or rng.random() < 0.4):
             drawn.append(_varied(rng, python_task(rng, python), drawn, tools))
@@ -99,7 +100,8 @@ def draw_scene(rng: Random, conversations: int = 12) -> Scene:
 
 
 def _tool_tasks(rng: Random, count: int) -> list[Task]:
-    return composed_tasks(rng, count) if rng.random() < 0.6 else family_tasks(rng, count)
+    draw = rng.choices([composed_tasks, family_tasks, row_tasks], [4, 2, 4])[0]
+    return draw(rng, count)
 
 
 def _foreign(rng: Random, topics: set[str]) -> Task:
@@ -173,11 +175,17 @@ def _repaired(rng: Random, task: Task) -> Task:
 
 
 def _both(rng: Random, task: Task, other: Task) -> Task:
-    """Two requests in one message: both calls in one reply, or one after the other."""
+    """Two requests in one message: both calls in one reply, or one after the other where the
+    request says so.
+    """
     first, second = task.request.rstrip(".?! "), other.request
-    joint = rng.choice([". ", " and then: ", "? Also: ", ". And ", "; "])
     calls = (task.rounds[0][0], other.rounds[0][0])
-    rounds = (calls,) if rng.random() < 0.75 else tuple((call,) for call in calls)
+    if rng.random() < 0.2:
+        joint = rng.choice([" and then: ", ". After that: ", ". When that is done: ", ", then: "])
+        rounds = tuple((call,) for call in calls)
+    else:
+        joint = rng.choice([". ", "? ", "? Also: ", ". And ", "; ", ". Also, ", "! "])
+        rounds = (calls,)
     if "\n" in task.request or task.rounds[0][0].is_error or len(task.rounds) > 1:
         return task
     return Task(
