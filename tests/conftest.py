@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import signal
+
 import pytest
 from hypothesis import settings
 
@@ -9,6 +11,10 @@ from agentkit.sandbox.docker import build_image
 # No wall clock decides a test: a busy machine is no counterexample.
 settings.register_profile("agentkit", deadline=None)
 settings.load_profile("agentkit")
+
+# A shell that runs a suite in its background has SIGINT ignored, and so would every command here.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
