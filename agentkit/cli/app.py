@@ -93,7 +93,7 @@ _sandbox.command("run", epilog="Example: agentkit sandbox run code.py --files da
 )
 _policy.command(epilog="Example: agentkit policy explain 3f2a 1.1.1")(explain)
 
-_packages = typer.Typer(no_args_is_help=True, help="The packages that code in Docker may use.")
+_packages = typer.Typer(no_args_is_help=True, help="The packages that code may use.")
 _sandbox.add_typer(_packages, name="packages")
 _packages.command(name="list", epilog="Example: agentkit sandbox packages list")(
     sandbox_packages.show

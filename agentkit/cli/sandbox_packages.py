@@ -21,8 +21,8 @@ _MACHINES = ["x86_64", "aarch64"]
 
 
 def show(lock: _LockFile = None) -> None:
-    """List the allowed packages with their versions."""
-    from agentkit.sandbox.docker.packages import (  # noqa: PLC0415 - docker stays optional
+    """List the allowed packages with their versions; pure ones are for the wasm tier too."""
+    from agentkit.sandbox.packages import (  # noqa: PLC0415 - loaded where it is used
         BUNDLED_LOCK,
         PackageLock,
     )
@@ -30,7 +30,8 @@ def show(lock: _LockFile = None) -> None:
     screen = Screen.here()
     for name, package in PackageLock.load(lock or BUNDLED_LOCK).packages.items():
         needs = f", needs {', '.join(package.requires)}" if package.requires else ""
-        screen.row(name, f"{package.version} ({len(package.wheels)} wheels{needs})")
+        pure = ", pure" if package.pure_wheels else ""
+        screen.row(name, f"{package.version} ({len(package.wheels)} wheels{pure}{needs})")
 
 
 def allow(
@@ -44,11 +45,11 @@ def allow(
     machine: Annotated[list[str], typer.Option(help="Machines to lock wheels for.")] = _MACHINES,
 ) -> None:
     """Put packages, and all they need, on an allowlist with the hash of each wheel."""
-    from agentkit.sandbox.docker.packages import (  # noqa: PLC0415 - docker stays optional
+    from agentkit.sandbox.packages import (  # noqa: PLC0415 - loaded where it is used
         BUNDLED_LOCK,
         PackageLock,
     )
-    from agentkit.sandbox.docker.pip import Target  # noqa: PLC0415 - as above
+    from agentkit.sandbox.packages_pip import Target  # noqa: PLC0415 - as above
 
     screen = Screen.here()
     before = PackageLock.load(lock if lock.exists() else BUNDLED_LOCK)
@@ -68,7 +69,7 @@ def build(
 ) -> None:
     """Build the image with these packages, where it is not built yet."""
     from agentkit.sandbox.docker import build_image  # noqa: PLC0415 - docker stays optional
-    from agentkit.sandbox.docker.packages import BUNDLED_LOCK  # noqa: PLC0415 - as above
+    from agentkit.sandbox.packages import BUNDLED_LOCK  # noqa: PLC0415 - as above
 
     screen = Screen.here()
     with ShownProgress(screen) as progress:

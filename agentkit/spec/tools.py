@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, WrapValidator
 
+from agentkit.errors import SandboxError
 from agentkit.sandbox.interface import Limits, Tier
+from agentkit.sandbox.packages import PackageLock
 from agentkit.spec.budgets import ToolMoneySpec  # noqa: TC001 - pydantic evaluates it
 from agentkit.spec.constraint import ArgumentSchema  # noqa: TC001 - pydantic evaluates it
 from agentkit.spec.egress import EgressSpec  # noqa: TC001 - pydantic evaluates it
@@ -24,12 +27,13 @@ BUILTIN_TOOLS = ("python",)
 """Names of the tools that agentkit brings along."""
 
 _MIB = 1024 * 1024
+_PACKAGE_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 
 
 PackageName = Annotated[
     str,
     Matches(
-        r"[A-Za-z0-9][A-Za-z0-9._-]*",
+        _PACKAGE_NAME,
         "a package's name",
         "write the name alone; the allowlist says the version",
         "numpy",
@@ -60,9 +64,9 @@ class SandboxSpec(Section):
 
     packages: list[PackageName] = Field(
         default=[],
-        description="docker: what the image holds, of the allowlist that 'agentkit sandbox packages"
-        " list' shows.",
-        examples=[["numpy", "pandas"]],
+        description="What code may import besides the standard library, of the allowlist that"
+        " 'agentkit sandbox packages list' shows; in the wasm tier those of pure Python.",
+        examples=[["python-dateutil", "tabulate"]],
     )
     runtime: Line | None = Field(
         default=None, description="docker: the engine's runtime, such as runsc."
@@ -73,10 +77,14 @@ class SandboxSpec(Section):
 
     @classmethod
     def cross_check(cls, given: Mapping[str, object]) -> Iterable[Fault]:
-        """Refuse what only the docker tier has in another one."""
+        """Refuse in the wasm tier what only the docker tier has, compiled packages included."""
         if given.get("tier", Tier.WASM) == Tier.DOCKER:
             return
-        for key in ("packages", "runtime", "egress"):
+        packages = given.get("packages")
+        for place, name in enumerate(packages if isinstance(packages, list) else ()):
+            if isinstance(name, str) and re.fullmatch(_PACKAGE_NAME, name):
+                yield from _wasm_package_faults(name, place)
+        for key in ("runtime", "egress"):
             if given.get(key):
                 yield Fault(
                     f"{key} needs the docker tier", "write tier: docker", (key,), on_key=True
@@ -90,6 +98,17 @@ class SandboxSpec(Section):
             memory_mib=self.memory_mib,
             output_bytes=self.output_kib * 1024,
             file_bytes=self.files_mib * _MIB,
+        )
+
+
+def _wasm_package_faults(name: str, place: int) -> Iterator[Fault]:
+    try:
+        PackageLock.load().select_pure([name])
+    except SandboxError as refused:
+        yield Fault(
+            refused.message,
+            "write a package that 'agentkit sandbox packages list' marks as pure, or tier: docker",
+            ("packages", place),
         )
 
 

@@ -264,10 +264,10 @@ class _Startup:
         )
 
     def _sandbox(self) -> Sandbox:
-        if self.loaded.spec.sandbox.tier is Tier.WASM:
-            # Its first use builds the guest, which takes half a minute.
-            return open_sandbox(Tier.WASM, progress=self.progress)
         stated = self.loaded.spec.sandbox
+        if stated.tier is Tier.WASM:
+            # Its first use builds the guest, which takes half a minute.
+            return open_sandbox(Tier.WASM, packages=stated.packages, progress=self.progress)
         return open_sandbox(stated.tier, packages=stated.packages, runtime=stated.runtime)
 
     async def _open_policies(self, tools: tuple[Tool, ...]) -> Policies | None:

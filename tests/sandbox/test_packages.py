@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentkit.errors import SandboxError
-from agentkit.sandbox.docker.packages import BUNDLED_LOCK, LockedPackage, PackageLock
-from agentkit.sandbox.docker.pip import Target, download, resolve, unpack
+from agentkit.sandbox.packages import BUNDLED_LOCK, LockedPackage, PackageLock
+from agentkit.sandbox.packages_pip import Target, download, resolve, unpack
 
 if TYPE_CHECKING:
     from pathlib import Path

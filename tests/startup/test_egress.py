@@ -99,7 +99,7 @@ def test_a_stated_server_is_reached_audited_and_lost_with_untrusted_content(
     ("sandbox", "found"),
     [
         ("{tier: wasm, egress: {hosts: [{host: a.example}]}}", "egress needs the docker tier"),
-        ("{packages: [numpy]}", "packages needs the docker tier"),
+        ("{packages: [numpy]}", "cannot hold .numpy.: it is not pure Python"),
         ("{tier: docker, egress: {hosts: []}}", "hosts"),
         ("{tier: docker, egress: {hosts: [{host: '*.example'}]}}", "host"),
         ("{tier: docker, egress: {hosts: [{host: 'http://a.example'}]}}", "host"),

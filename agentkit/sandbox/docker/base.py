@@ -21,8 +21,8 @@ import requests.exceptions
 import structlog
 
 from agentkit.errors import SandboxError
-from agentkit.sandbox.docker.pip import Target
 from agentkit.sandbox.docker.reaping import own_labels
+from agentkit.sandbox.packages_pip import Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable

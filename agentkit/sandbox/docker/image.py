@@ -26,14 +26,14 @@ from agentkit.progress import silent
 from agentkit.sandbox.docker.base import choose_base, from_dockerfile, target_of
 from agentkit.sandbox.docker.context import write_context
 from agentkit.sandbox.docker.engine import connect
-from agentkit.sandbox.docker.packages import BUNDLED_LOCK, PackageLock
-from agentkit.sandbox.docker.pip import download, unpack
+from agentkit.sandbox.packages import BUNDLED_LOCK, PackageLock
+from agentkit.sandbox.packages_pip import download, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from agentkit.progress import Progress
-    from agentkit.sandbox.docker.packages import LockedPackage
+    from agentkit.sandbox.packages import LockedPackage
 
 __all__ = ["build_image", "find_image", "image_tag", "runner_digest"]
 

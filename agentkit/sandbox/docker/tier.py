@@ -19,9 +19,9 @@ from agentkit.sandbox.check import python_version
 from agentkit.sandbox.docker.container import ContainerBuild, ContainerWorker
 from agentkit.sandbox.docker.engine import connect, require_runtime
 from agentkit.sandbox.docker.image import find_image
-from agentkit.sandbox.docker.packages import BUNDLED_LOCK, PackageLock
 from agentkit.sandbox.docker.reaping import reap
 from agentkit.sandbox.interface import Limits, Tier
+from agentkit.sandbox.packages import BUNDLED_LOCK, PackageLock
 from agentkit.sandbox.session import open_session
 
 if TYPE_CHECKING:

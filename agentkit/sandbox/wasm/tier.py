@@ -24,12 +24,13 @@ from agentkit.progress import silent
 from agentkit.sandbox.check import python_version
 from agentkit.sandbox.frames import FrameError, FrameReader, encode_frame
 from agentkit.sandbox.interface import Limits, Tier
+from agentkit.sandbox.packages import BUNDLED_LOCK, PackageLock
 from agentkit.sandbox.request import frame_bytes
 from agentkit.sandbox.session import open_session
 from agentkit.sandbox.wasm.build import boot_command, ensure_guest, versions
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterable
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
@@ -50,17 +51,23 @@ _LEAST_MEMORY_MIB = 64  # CPython with its standard library takes 40 of them
 class WasmSandbox:
     """The tier that needs nothing installed but two wheels.
 
-    ``cache``: where the compiled guest is kept. ``progress``: told of the stages of the first
-    build. ``seed``: makes random numbers the same in each fresh interpreter.
+    ``packages``: what code may import besides the standard library, names of pure Python packages
+    on the allowlist ``lock``; they are built into a guest of their own. ``cache``: where the
+    compiled guest is kept. ``progress``: told of the stages of the first build. ``seed``: makes
+    random numbers the same in each fresh interpreter. Raises ``SandboxError`` for a package that
+    is not allowed or not pure.
     """
 
     def __init__(
         self,
         *,
+        packages: Iterable[str] = (),
+        lock: Path = BUNDLED_LOCK,
         cache: Path | None = None,
         progress: Progress = silent,
         seed: int | None = None,
     ) -> None:
+        self._packages = PackageLock.load(lock).select_pure(packages) if packages else ()
         self._cache = cache
         self._progress = progress
         self._seed = seed
@@ -76,8 +83,12 @@ class WasmSandbox:
         version = await python_version(self, "remove the cache directory (AGENTKIT_CACHE)")
         return (
             f"CPython {version} on wasmtime {versions()['wasmtime']}, worker process, "
-            "no files, no network, no processes"
+            f"no files, no network, no processes{self._held()}"
         )
+
+    def _held(self) -> str:
+        names = [f"{one.name} {one.version}" for one in self._packages]
+        return f", with {', '.join(names)}" if names else ""
 
     def session(
         self,
@@ -105,7 +116,7 @@ class WasmSandbox:
                 cure=f"give Limits.memory_mib of at least {_LEAST_MEMORY_MIB}",
             )
         if self._guest is None:
-            self._guest = await ensure_guest(self._cache, self._progress)
+            self._guest = await ensure_guest(self._cache, self._progress, self._packages)
         yield partial(_start_worker, self._guest, limits, self._seed)
 
 

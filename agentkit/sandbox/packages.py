@@ -1,23 +1,23 @@
-"""Which packages an image may hold: a lock of names, versions and hashes, and nothing else.
+"""Which packages a sandbox may hold: a lock of names, versions and hashes, and nothing else.
 
 The lock is a JSON file; the one beside this module is used where no other is given. ``allow`` adds
 a package and all it needs, as pip resolves them from wheels alone: no package's code runs here.
 What is covered: a wheel that is not in the lock, or whose content changed, is never installed.
 What is not covered: what the code of an allowed package does; it runs behind the same walls as the
-code that imports it, and where it is preloaded, in the container's process 1.
+code that imports it, and where a container preloads it, in that container's process 1.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from agentkit.errors import SandboxError
-from agentkit.sandbox.docker.pip import Target, resolve
+from agentkit.sandbox.packages_pip import Target, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -43,6 +43,11 @@ class LockedPackage:
         """Return it as a line of pip's requirements file, with each hash that may be installed."""
         hashes = " ".join(f"--hash=sha256:{digest}" for digest in sorted(self.wheels.values()))
         return f"{self.name}=={self.version} {hashes}"
+
+    @property
+    def pure_wheels(self) -> Mapping[str, str]:
+        """Return those of its wheels that hold Python alone, for any machine: ``py3-none-any``."""
+        return {file: digest for file, digest in self.wheels.items() if _is_pure(file)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,22 @@ class PackageLock:
             pending.extend(chosen[name].requires)
         return tuple(chosen[name] for name in sorted(chosen))
 
+    def select_pure(self, names: Iterable[str]) -> tuple[LockedPackage, ...]:
+        """Return what ``select`` returns, with the wheels of pure Python alone, for the wasm tier.
+
+        Raises ``SandboxError`` where one of them has none.
+        """
+        wanted = tuple(names)
+        for name in wanted:
+            for one in self.select([name]):
+                if not one.pure_wheels:
+                    which = "it" if one.name == _normal(name) else one.name
+                    raise SandboxError(
+                        f"the wasm tier cannot hold {name!r}: {which} is not pure Python",
+                        cure="leave it out, or use the docker tier, which runs compiled packages",
+                    )
+        return tuple(replace(one, wheels=one.pure_wheels) for one in self.select(wanted))
+
     def allow(self, names: Iterable[str], targets: Iterable[Target]) -> PackageLock:
         """Return a lock with these packages too (``NAME`` or ``NAME==VERSION``), for ``targets``.
 
@@ -114,6 +135,11 @@ class PackageLock:
                     MappingProxyType(wheels),
                 )
         return PackageLock(MappingProxyType(packages))
+
+
+def _is_pure(wheel: str) -> bool:
+    pythons, *rest = wheel.removesuffix(".whl").rsplit("-", 3)[1:] or [""]
+    return rest == ["none", "any"] and "py3" in pythons.split(".")
 
 
 def _locked(name: str, listed: dict[str, Any]) -> LockedPackage:

@@ -21,8 +21,10 @@ from agentkit.errors import SandboxError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["Found", "Target", "download", "resolve", "unpack"]
+__all__ = ["ANY_MACHINE", "Found", "Target", "download", "resolve", "unpack"]
 
+ANY_MACHINE = "any"
+"""The machine of wheels that hold no compiled code; what the wasm tier takes."""
 _TIMEOUT_S = 600
 _GLIBC_MINORS = (17, 24, 27, 28, 31, 34, 35, 36)
 """The glibc 2.x of manylinux wheels; Debian 12, the oldest base, has 2.36."""
@@ -33,7 +35,10 @@ _REQUIRED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a wheel must fit: ``python`` such as ``3.11``, ``machine`` such as ``x86_64``."""
+    """What a wheel must fit: ``python`` such as ``3.11``, ``machine`` such as ``x86_64``.
+
+    With ``ANY_MACHINE``, wheels of pure Python alone fit.
+    """
 
     python: str
     machine: str
@@ -42,6 +47,8 @@ class Target:
         """Return pip's options that choose wheels for this target."""
         platforms = [f"manylinux_2_{minor}_{self.machine}" for minor in _GLIBC_MINORS]
         platforms.append(f"manylinux2014_{self.machine}")
+        if self.machine == ANY_MACHINE:
+            platforms = [ANY_MACHINE]
         chosen = [f"--platform={platform}" for platform in platforms]
         return ["--only-binary=:all:", f"--python-version={self.python}", *chosen]
 
@@ -120,7 +127,8 @@ def _failed(failure: str, told: str) -> SandboxError:
     reason = errors[-1].removeprefix("ERROR:").strip()[:400]
     if "No module named pip" in told:
         return SandboxError(f"{failure}: pip is not installed", cure="python -m ensurepip")
-    if "DO NOT MATCH THE HASHES" in told.upper():
+    # pip removes a kept wheel of another hash, and fails later where no index has the right one
+    if "DO NOT MATCH THE HASHES" in told.upper() or "has bad hash" in told:
         return SandboxError(
             f"{failure}: a wheel is not what the lock says",
             cure="take it as an attack until shown otherwise; then lock the package again",
