@@ -225,7 +225,7 @@ def test_a_wheel_that_claims_to_be_pure_is_looked_into(
     assert "docker tier" in caught.value.cure
 
 
-def test_the_bundled_lock_has_pure_packages_of_use() -> None:
+def test_the_bundled_lock_has_pure_packages_of_use(tmp_path: Path) -> None:
     names = ["python-dateutil", "tabulate", "sortedcontainers", "more-itertools", "jmespath"]
     assert {one.name for one in PackageLock.load(BUNDLED_LOCK).select_pure(names)} >= set(names)
     if ALL:
@@ -236,7 +236,7 @@ def test_the_bundled_lock_has_pure_packages_of_use() -> None:
         )
 
         async def main() -> Execution:
-            async with WasmSandbox(packages=names).session() as session:
+            async with WasmSandbox(packages=names, cache=tmp_path).session() as session:
                 return await session.run(code)
 
         assert anyio.run(main).value == ["2024-05-03 00:00:00", 3]
