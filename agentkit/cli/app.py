@@ -52,6 +52,7 @@ _evaluate = typer.Typer(no_args_is_help=True, help="Measure a model for this wor
 _policy = typer.Typer(no_args_is_help=True, help="Show, try and explain an agent's policies.")
 _model = typer.Typer(no_args_is_help=True, help="Plan a model before it is downloaded.")
 _sandbox = typer.Typer(no_args_is_help=True, help="Build and try the walls around code.")
+_packages = typer.Typer(no_args_is_help=True, help="The packages that code may use.")
 
 app.command(rich_help_panel=_BEGIN, epilog="Example: agentkit demo")(demo)
 app.command(rich_help_panel=_BEGIN, epilog="Example: agentkit doctor")(doctor)
@@ -66,6 +67,7 @@ app.command(rich_help_panel=_WORK, epilog="Example: agentkit chat agent.yaml")(c
 app.add_typer(_approvals, name="approvals", rich_help_panel=_WORK)
 app.add_typer(_runs, name="runs", rich_help_panel=_WORK)
 app.add_typer(_sandbox, name="sandbox", rich_help_panel=_WORK)
+_sandbox.add_typer(_packages, name="packages")
 app.command(rich_help_panel=_PROVE, epilog="Example: agentkit licence agent.yaml")(licence)
 app.add_typer(_evaluate, name="evaluate", rich_help_panel=_PROVE)
 app.add_typer(_policy, name="policy", rich_help_panel=_PROVE)
@@ -75,6 +77,18 @@ _evaluate.command(epilog="Example: agentkit evaluate tools --cases 100")(tools)
 _model.command(epilog="Example: agentkit model plan --context 131072 --users 4")(plan)
 _sandbox.command(epilog="Example: agentkit sandbox build")(build)
 _sandbox.command(epilog="Example: agentkit sandbox check wasm")(check)
+_sandbox.command("run", epilog="Example: agentkit sandbox run code.py --files data.csv --out made")(
+    run_in_sandbox
+)
+_packages.command(name="list", epilog="Example: agentkit sandbox packages list")(
+    sandbox_packages.show
+)
+_packages.command(epilog="Example: agentkit sandbox packages allow polars --lock my.json")(
+    sandbox_packages.allow
+)
+_packages.command(epilog="Example: agentkit sandbox packages build numpy pandas")(
+    sandbox_packages.build
+)
 _approvals.command("list", epilog="Example: agentkit approvals list agent.yaml")(list_requests)
 _approvals.command("show", epilog="Example: agentkit approvals show agent.yaml 3f2a9c01d4e5")(
     show_request
@@ -88,22 +102,7 @@ _runs.command(epilog="Example: agentkit runs resume agent.yaml 5d1c")(resume)
 _runs.command(epilog="Example: agentkit runs cancel agent.yaml 5d1c")(cancel)
 _policy.command("show", epilog="Example: agentkit policy show agent.yaml")(show_policies)
 _policy.command("test", epilog="Example: agentkit policy test cases.yaml")(try_cases)
-_sandbox.command("run", epilog="Example: agentkit sandbox run code.py --files data.csv --out made")(
-    run_in_sandbox
-)
 _policy.command(epilog="Example: agentkit policy explain 3f2a 1.1.1")(explain)
-
-_packages = typer.Typer(no_args_is_help=True, help="The packages that code may use.")
-_sandbox.add_typer(_packages, name="packages")
-_packages.command(name="list", epilog="Example: agentkit sandbox packages list")(
-    sandbox_packages.show
-)
-_packages.command(epilog="Example: agentkit sandbox packages allow polars --lock my.json")(
-    sandbox_packages.allow
-)
-_packages.command(epilog="Example: agentkit sandbox packages build numpy pandas")(
-    sandbox_packages.build
-)
 _audit.command(epilog="Example: agentkit audit verify agent.yaml --checkpoint note.txt")(verify)
 _audit.command(epilog="Example: agentkit audit tail agent.yaml -n 50")(tail)
 _audit.command(epilog="Example: agentkit audit show agent.yaml 3f2a 1.1.1")(show)
