@@ -12,16 +12,19 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
-import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from agentkit.audit.disk import sync_directory, write_new
+from agentkit.audit.key_file import (
+    ReadableByOthers,
+    key_of_pem,
+    pem_of_key,
+    read_key_file,
+    write_key_file,
+)
 from agentkit.errors import AuditError
 
 if TYPE_CHECKING:
@@ -96,15 +99,8 @@ def public_bytes(key: Ed25519PrivateKey) -> bytes:
 def create_key(path: Path) -> Ed25519PrivateKey:
     """Make a key, write it to ``path`` (owner only, on disk when this returns) and return it."""
     key = Ed25519PrivateKey.generate()
-    pem = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_new(path, pem)
-        sync_directory(path.parent)
+        write_key_file(path, pem_of_key(key))
     except OSError as error:
         raise AuditError(
             f"the audit key cannot be created: {error.strerror}",
@@ -117,25 +113,22 @@ def create_key(path: Path) -> Ed25519PrivateKey:
 def load_key(path: Path) -> Ed25519PrivateKey:
     """Return the key in ``path``. Raises ``AuditError`` where it is unreadable or not private."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:  # noqa: PTH123  # the mode of the opened file counts
-            mode = os.fstat(descriptor).st_mode
-            pem = file.read()
+        pem = read_key_file(path)
     except OSError as error:
         raise AuditError(
             f"the audit key cannot be read: {error.strerror}",
             cure="restore the key file that this log began with, or begin a new log",
             place=str(path),
         ) from error
-    if stat.S_IMODE(mode) & 0o077:
+    except ReadableByOthers:
         raise AuditError(
             "others may read the audit key",
             cure=f"chmod 600 {path}; if others may have read it, begin a new log with a new key",
             place=str(path),
-        )
+        ) from None
     try:
-        key = serialization.load_pem_private_key(pem, password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        key = key_of_pem(pem)
+    except ValueError as error:
         raise AuditError(
             "the audit key file holds no readable private key",
             cure="restore the key file that this log began with, or begin a new log",

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from ruamel.yaml import YAML
 
-from agentkit.sandbox import ExitReason, Tier
+from agentkit.sandbox import ExitReason, Limits, Tier
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +36,8 @@ CLASSES = (
     "resource_exhaustion",
 )
 _ENV = "AGENTKIT_TEST_CANARY"
+LIMITS = Limits(timeout_s=1.0, memory_mib=128, processes=16)
+GRACE_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,19 @@ class Payload:
     code: str
     sign: str
     allowed: dict[Tier, frozenset[ExitReason]]
+
+    def faults(self, hit: Execution, tier: Tier) -> list[str]:
+        """Return what is wrong with how a run under ``LIMITS`` ended; empty where nothing is."""
+        signs = []
+        if hit.exit_reason not in self.allowed[tier]:
+            signs.append(f"ended as {hit.exit_reason}: {hit.error}; {hit.value!r:.200}")
+        if hit.exit_reason is not ExitReason.OK and not hit.error:
+            signs.append("no reason was given")
+        if hit.usage.wall_s > LIMITS.timeout_s + GRACE_S:
+            signs.append(f"took {hit.usage.wall_s} s")
+        if len(hit.stdout) + len(hit.stderr) > LIMITS.output_bytes:
+            signs.append("output over its limit")
+        return signs
 
 
 def payloads_of(kind: str, *files: Path) -> list[Payload]:

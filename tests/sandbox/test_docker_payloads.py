@@ -12,23 +12,21 @@ import anyio.to_thread
 import docker
 import pytest
 
-from agentkit.sandbox import ExitReason, Limits, Tier
+from agentkit.sandbox import Tier
 from agentkit.sandbox.docker.reaping import LABEL
 from tests.sandbox.audited import audited_runs
-from tests.sandbox.payload_set import CLASSES, payloads_of, planted_canaries
+from tests.sandbox.payload_set import CLASSES, LIMITS, payloads_of, planted_canaries
 
 if TYPE_CHECKING:
-    from agentkit.sandbox import Execution, Sandbox
+    from agentkit.sandbox import Sandbox
     from tests.sandbox.audited import AuditedRuns
     from tests.sandbox.payload_set import Canaries, Payload
 
 pytestmark = pytest.mark.docker
 
-LIMITS = Limits(timeout_s=1.0, memory_mib=128, processes=16)
 OWN = Path(__file__).parent / "payloads_docker" / "kernel.yaml"
 ALL = bool(os.environ.get("AGENTKIT_TEST_ALL"))
 EVERY = {"resource_exhaustion": 4, "own": 2}  # which share of the slow ones runs in CI
-GRACE_S = 1.0
 
 
 def _processes(engine: docker.DockerClient, container: str) -> list[str]:
@@ -49,7 +47,7 @@ async def _attack(
     async with sandbox.session(LIMITS) as session:
         for payload in payloads:
             hit = await runs.run(session, payload.name, canaries.planted(payload))
-            signs = [*canaries.touched(hit), *_unbounded(hit, payload)]
+            signs = [*canaries.touched(hit), *payload.faults(hit, Tier.DOCKER)]
             await session.reset()
             after = await session.run("print('fine'); __import__('os').listdir('.')")
             if (after.value, after.stdout) != ([], "fine\n"):
@@ -60,19 +58,6 @@ async def _attack(
                 signs.append(f"processes are left: {left}")
             wrong += [(payload.name, sign) for sign in signs]
     return wrong
-
-
-def _unbounded(hit: Execution, payload: Payload) -> list[str]:
-    signs = []
-    if hit.exit_reason not in payload.allowed[Tier.DOCKER]:
-        signs.append(f"ended as {hit.exit_reason}: {hit.error}; {hit.value!r:.200}")
-    if hit.exit_reason is not ExitReason.OK and not hit.error:
-        signs.append("no reason was given")
-    if hit.usage.wall_s > LIMITS.timeout_s + GRACE_S:
-        signs.append(f"took {hit.usage.wall_s} s")
-    if len(hit.stdout) + len(hit.stderr) > LIMITS.output_bytes:
-        signs.append("output over its limit")
-    return signs
 
 
 def _left_behind(engine: docker.DockerClient) -> tuple[set[str], set[str], set[str]]:

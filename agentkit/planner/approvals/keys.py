@@ -9,16 +9,18 @@ it on the approver's own machine or a token's file system.
 
 from __future__ import annotations
 
-import os
-import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from agentkit.audit.disk import sync_directory, write_new
+from agentkit.audit.key_file import (
+    ReadableByOthers,
+    key_of_pem,
+    pem_of_key,
+    read_key_file,
+    write_key_file,
+)
 from agentkit.audit.keys import VerifierKey, is_key_name, public_bytes
 from agentkit.errors import ApprovalError
 
@@ -66,15 +68,8 @@ class ApproverKey:
     def create(cls, name: str, path: Path) -> Self:
         """Make a key and write it to ``path``, owner only. Raises ``ApprovalError``."""
         key = cls.new(name)
-        pem = key.private.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
         try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            write_new(path, f"name: {name}\n".encode() + pem)
-            sync_directory(path.parent)
+            write_key_file(path, f"name: {name}\n".encode() + pem_of_key(key.private))
         except FileExistsError as error:
             raise ApprovalError(
                 "there is a file already; a key is never replaced",
@@ -93,27 +88,24 @@ class ApproverKey:
     def load(cls, path: Path) -> Self:
         """Return the key in ``path``. Raises ``ApprovalError``."""
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            with open(descriptor, "rb") as file:  # noqa: PTH123  # the mode of the opened file counts
-                mode = os.fstat(descriptor).st_mode
-                content = file.read()
+            content = read_key_file(path)
         except OSError as error:
             raise ApprovalError(
                 f"the key cannot be read: {error.strerror}",
                 cure="make one with: agentkit approvals keygen --name NAME",
                 place=str(path),
             ) from error
-        if stat.S_IMODE(mode) & 0o077:
+        except ReadableByOthers:
             raise ApprovalError(
                 "others may read the approver's key",
                 cure=f"chmod 600 {path}; if others may have read it, make a new key",
                 place=str(path),
-            )
+            ) from None
         head, _, pem = content.partition(b"\n")
         try:
             name = head.decode().removeprefix("name: ")
-            private = serialization.load_pem_private_key(pem, password=None)
-        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+            private = key_of_pem(pem)
+        except ValueError as error:
             raise _unreadable(path) from error
         if not isinstance(private, Ed25519PrivateKey) or not is_key_name(name):
             raise _unreadable(path)
