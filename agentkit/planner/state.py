@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 import anyio.to_thread
 
 from agentkit.errors import StateError
+from agentkit.planner.transaction import immediate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -139,15 +140,8 @@ class StateFile:
 
         Raises ``StateError``; whatever is raised inside undoes the statements.
         """
-        with self._lock, _as_state_errors(self._place):
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._connection
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
+        with self._lock, _as_state_errors(self._place), immediate(self._connection):
+            yield self._connection
 
     async def write(self, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
         """Do ``work`` in one transaction, in a worker thread; a cancellation waits for its end."""

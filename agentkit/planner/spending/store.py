@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agentkit.errors import StateError
+from agentkit.planner.transaction import immediate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -102,17 +103,11 @@ class SpendingStore:
             return Grant()
         with self._lock:
             try:
-                self._connection.execute("BEGIN IMMEDIATE")
-                taken = self._take(charges)
-                # A refusal, too, keeps the time that it saw.
-                self._connection.execute("COMMIT")
+                # A refusal is committed as well: it keeps the time that it saw.
+                with immediate(self._connection):
+                    return self._take(charges)
             except sqlite3.Error as error:
-                self._roll_back()
                 raise self._failed(error) from error
-            except BaseException:
-                self._roll_back()
-                raise
-        return taken
 
     def settle(self, grant: Grant, amount: int) -> None:
         """Replace what a grant counted by what was used in the end."""
@@ -186,10 +181,6 @@ class SpendingStore:
 
     def _forget(self, rows: Sequence[int]) -> None:
         self._connection.executemany("DELETE FROM spent WHERE id = ?", [(row,) for row in rows])
-
-    def _roll_back(self) -> None:
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
 
     def _failed(self, error: Exception) -> StoreFailed:
         return StoreFailed(
