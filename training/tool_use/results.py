@@ -52,10 +52,25 @@ _DONE_ANSWERS = (
     "Done: the reference is {c}.", "Done. The {t} has the reference {c}.", "That is done; the id is {c}.",
 )  # fmt: skip
 
+_SENTENCES = (
+    "{n} {t}s in all", "{n} kB written", "moved to {c}", "starts at {h}", "open until {h}", "good until {d}",
+    "{p} was informed at {h}", "stored under number {n}", "revision {n}", "{q} percent", "{x} euros",
+    "the next one is at {h}", "assigned to {p}", "removed; {q} copies remain", "changed; {q} people got a message",
+    "last seen in {l} on {d}", "costs {x}, paid by {p}", "{n} left", "waiting since {h}", "level {q}", "kept until {d}",
+    "no. {n}", "{p}, {d}", "{x} per month", "from {l} at {h}", "{q} pieces in stock", "done at {h}, took {q} seconds",
+    "{w}: {n}", "sent to {p}", "{t} {c} exists already; kept", "in {l} since {d}", "{q} of {n}", "{n} metres",
+    "expected on {d} at {h}", "written by {p}", "{w}, on {d}", "seat {c}, {w}", "{q} minutes", "room {n}, floor {q}",
+    "signed by {p} on {d}", "closed today, opens at {h}", "{n} points", "charged {x}", "id {c}, state {w}",
+)  # fmt: skip
+
 
 def draw_result(rng: Random, thing: str, arguments: JsonObject) -> Result:
     """Draw what a tool on ``thing`` may return: a record, a line, a list, a number, nothing."""
-    kind = rng.choices(["record", "lines", "done", "rows", "single"], [5, 2, 3, 2, 2])[0]
+    kind = rng.choices(
+        ["record", "lines", "done", "rows", "single", "sentence"], [5, 2, 3, 2, 2, 4]
+    )[0]
+    if kind == "sentence":
+        return _sentence(rng, thing)
     if kind == "done":
         code = values.code(rng)
         text = rng.choice(_DONE).format(t=thing, T=thing.capitalize(), c=code)
@@ -63,7 +78,9 @@ def draw_result(rng: Random, thing: str, arguments: JsonObject) -> Result:
     if kind == "single":
         key, draw = rng.choice(_FIELDS)
         value = spoken(draw(rng))
-        return Result(thing, rng.choice([value, value, f"{key}: {value}"]), ((key, value),))
+        if rng.random() < 0.5:
+            return Result(thing, value, (("", value),))
+        return Result(thing, f"{key}: {value}", ((key, value),))
     if kind == "rows":
         return _rows(rng, thing)
     fields = rng.sample(_FIELDS, rng.randint(1, 4))
@@ -75,6 +92,15 @@ def draw_result(rng: Random, thing: str, arguments: JsonObject) -> Result:
     echoed = dict(list(arguments.items())[: rng.randint(0, 1)])
     record = {**dict(drawn), **{k: v for k, v in echoed.items() if k not in dict(drawn)}}
     return Result(thing, json.dumps(record, ensure_ascii=False), facts)
+
+
+def _sentence(rng: Random, thing: str) -> Result:
+    text = rng.choice(_SENTENCES).format(
+        t=thing, n=values.integer(rng), q=values.quantity(rng), x=values.amount(rng),
+        p=values.person(rng), c=values.code(rng), l=values.city(rng), d=values.date(rng),
+        h=values.time(rng), w=values.phrase(rng, 2),
+    )  # fmt: skip
+    return Result(thing, text, (("", text),))
 
 
 def _rows(rng: Random, thing: str) -> Result:
@@ -111,6 +137,8 @@ def answer_for(rng: Random, result: Result) -> str:
         return f"I found {len(facts)}: {listed}." if len(facts) > 1 else f"I found one: {listed}."
     if len(facts) == 1:
         key, value = facts[0]
+        if not key:
+            return f"The result: {value}." if " " in value else f"It is {value}."
         return rng.choice(
             [
                 f"The {key} is {value}.",

@@ -116,7 +116,7 @@ def _varied(rng: Random, task: Task, earlier: list[Task], tools: list[FunctionDe
     """Return the task as it is, or with a failure, an injection, a second request or a repair."""
     roll = rng.random()
     served = [t for t in earlier if t.rounds]
-    if roll < 0.1:
+    if roll < 0.08:
         return _injected(rng, task, tools)
     if roll < 0.16:
         return _failed(rng, task)

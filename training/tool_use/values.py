@@ -70,6 +70,8 @@ def phrase(rng: Random, most: int = 4) -> str:
     words = rng.sample(_WORDS, rng.randint(1, most))
     if rng.random() < 0.25:
         words[rng.randrange(len(words))] = word(rng)
+    if rng.random() < 0.15:
+        words = [word.capitalize() for word in words]
     return " ".join(words)
 
 
@@ -110,7 +112,8 @@ def date(rng: Random) -> str:
 
 def time(rng: Random) -> str:
     """Return a time, HH:MM."""
-    return f"{rng.randrange(24):02d}:{rng.choice([0, 5, 10, 15, 20, 30, 40, 45, 50]):02d}"
+    minute = rng.choice([0, 15, 30, 45]) if rng.random() < 0.5 else rng.randrange(60)
+    return f"{rng.randrange(24):02d}:{minute:02d}"
 
 
 def code(rng: Random) -> str:
