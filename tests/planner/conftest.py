@@ -8,6 +8,7 @@ import pytest
 
 from agentkit.audit import AuditLog, Entry, read_events
 from agentkit.guards import Boundary, CodeScanDetector, GuardPipeline, build_pipeline
+from agentkit.messages import ToolResultPart
 from agentkit.model.protocol import FinishDelta, ToolCallDelta
 from agentkit.model.scripted import ScriptedModel
 from agentkit.planner import Approver, Gate, NobodyPresent, Planner, ToolPolicy, TurnLimits
@@ -80,6 +81,17 @@ class House:
             return await planner.run(before, text, run_id="r", turn=1)
 
         return anyio.run(main)
+
+    @property
+    def results(self) -> list[ToolResultPart]:
+        """The tool results that the model was last shown."""
+        assert self.model is not None
+        return [
+            part
+            for message in self.model.shown[-1].messages
+            for part in message.parts
+            if isinstance(part, ToolResultPart)
+        ]
 
     @property
     def entries(self) -> list[Entry]:

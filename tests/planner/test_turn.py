@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from agentkit.errors import AuditError, SandboxError, ToolError, TurnStopped
-from agentkit.guards import Action, Boundary, GuardContext, Verdict
-from agentkit.messages import Message, ToolResultPart
+from agentkit.errors import TurnStopped
+from agentkit.messages import Message
 from agentkit.model.protocol import FinishDelta, InvalidCallDelta, TextDelta
 from agentkit.planner import Approval, ApprovalRequest, ToolPolicy, TurnLimits
 from agentkit.tools import tool
@@ -57,15 +56,6 @@ class Yes:
 class Broken:
     async def decide(self, request: ApprovalRequest) -> Approval:
         raise RuntimeError("the terminal is gone")
-
-
-def results(house: House) -> list[ToolResultPart]:
-    return [
-        part
-        for message in house.model.shown[-1].messages
-        for part in message.parts
-        if isinstance(part, ToolResultPart)
-    ]
 
 
 def test_a_turn_leaves_its_whole_course_in_the_log(house: House, propose: Propose) -> None:
@@ -137,7 +127,7 @@ def test_a_denied_call_does_not_run_and_the_model_is_told_why(
     coded = replace(run, code_parameters=frozenset({"code"}))
     policies = {"double": ToolPolicy(arguments={"properties": {"n": {"maximum": 100}}})}
     house.run(house.planner([propose(call), "I could not."], double, coded, policies=policies))
-    (result,) = results(house)
+    (result,) = house.results
     assert result.is_error
     assert f"Denied by rule {rule}:" in result.text
     assert "What would change this:" in result.text
@@ -151,11 +141,11 @@ def test_a_rate_limit_counts_admitted_calls_only(house: House, propose: Propose)
     replies = [propose(("double", {"n": 1}), ("double", {"n": "x"}), ("double", {"n": 2})), "done"]
     policies = {"double": ToolPolicy(calls_per_minute=2)}
     house.run(house.planner(replies, double, policies=policies))
-    assert [result.is_error for result in results(house)] == [False, True, False]
+    assert [result.is_error for result in house.results] == [False, True, False]
     thrice = [propose(*[("double", {"n": 1})] * 3), "done"]
     house.run(house.planner(thrice, double, policies=policies))
-    assert [result.is_error for result in results(house)] == [False, False, True]
-    assert "rule rate" in results(house)[-1].text
+    assert [result.is_error for result in house.results] == [False, False, True]
+    assert "rule rate" in house.results[-1].text
 
 
 def test_an_effect_on_an_untrusted_value_is_asked_and_nobody_present_means_no(
@@ -170,7 +160,7 @@ def test_an_effect_on_an_untrusted_value_is_asked_and_nobody_present_means_no(
     ]
     house.run(house.planner(replies, fetch, sender(sent)), "Summarise the news")
     assert sent == []
-    assert "not approved: nobody was present" in results(house)[-1].text
+    assert "not approved: nobody was present" in house.results[-1].text
     (approval,) = house.of_kind("approval")
     assert approval.record.body["approved"] is False
     assert house.of_kind("decision")[-1].record.body["rule"] == "provenance"
@@ -215,7 +205,7 @@ def test_a_failing_approver_has_not_approved(house: House, propose: Propose) -> 
     planner = house.planner(replies, sender(sent), policies=policies, approver=Broken())
     house.run(planner, "Write to ola@example.no")
     assert sent == []
-    assert "the approver failed (RuntimeError)" in results(house)[-1].text
+    assert "the approver failed (RuntimeError)" in house.results[-1].text
 
 
 def test_the_users_own_recipient_needs_no_question(
@@ -283,7 +273,7 @@ def test_parallel_calls_run_side_by_side_and_results_keep_their_calls(
 
     house.run(house.planner([propose(("wait", {"n": 1}), ("wait", {"n": 2})), "done"], wait))
     assert finished == [2, 1]
-    assert [(part.call_id, part.text) for part in results(house)] == [
+    assert [(part.call_id, part.text) for part in house.results] == [
         ("1.1.1", "result 1"),
         ("1.1.2", "result 2"),
     ]
@@ -308,7 +298,7 @@ def test_a_turn_beyond_its_time_is_stopped_and_its_call_recorded(
         await anyio.sleep_forever()
         return ""
 
-    planner = house.planner([propose(("hang", {}))], hang, limits=TurnLimits(wall_s=0.3))
+    planner = house.planner([propose(("hang", {}))], hang, limits=TurnLimits(wall_s=1.5))
     begun = time.monotonic()
     with pytest.raises(TurnStopped) as stopped:
         house.run(planner)
@@ -345,7 +335,7 @@ def test_a_secret_in_a_result_is_redacted_before_the_model_reads_it(
         return f"aws_key = {key}"
 
     house.run(house.planner([propose(("config", {})), "done"], config))
-    assert key not in results(house)[0].text
+    assert key not in house.results[0].text
 
 
 @pytest.mark.parametrize(
@@ -361,96 +351,6 @@ def test_a_reply_that_cannot_be_used_is_repaired(house: House, broken: list[Any]
     assert result.answer.text == "All is well."
     assert result.answer.steps == 2
     assert "could not be used" in house.model.shown[-1].messages[-1].text
-
-
-def test_a_tools_failure_is_told_and_not_raised(house: House, propose: Propose) -> None:
-    @tool(effect="read")
-    def refuse() -> str:
-        """Refuse."""
-        raise ToolError("the register is closed on Sundays")
-
-    @tool(effect="read")
-    def crash() -> str:
-        """Crash."""
-        raise ZeroDivisionError("secret detail")
-
-    replies = [propose(("refuse", {}), ("crash", {})), "Neither worked."]
-    house.run(house.planner(replies, refuse, crash))
-    assert [part.text for part in results(house)] == [
-        "the register is closed on Sundays",
-        "crash failed: ZeroDivisionError",
-    ]
-    assert [entry.record.body["status"] for entry in house.of_kind("outcome")] == ["error", "error"]
-
-
-def test_a_broken_wall_ends_the_turn(house: House, propose: Propose) -> None:
-    @tool(effect="read")
-    def run() -> str:
-        """Run."""
-        raise SandboxError("the engine went away", cure="start it")
-
-    with pytest.raises(SandboxError):
-        house.run(house.planner([propose(("run", {})), "never"], run))
-    assert house.of_kind("outcome")[0].record.body["status"] == "failed"
-    assert house.entries[-1].record.body["reason"] == "SandboxError"
-
-
-def test_without_a_log_nothing_runs(house: House, propose: Propose) -> None:
-    ran: list[int] = []
-
-    @tool(effect="read")
-    def act() -> str:
-        """Act."""
-        ran.append(1)
-        return "acted"
-
-    planner = house.planner([propose(("act", {})), "done"], act)
-    house.log.close()
-    with pytest.raises(AuditError):
-        house.run(planner)
-    assert ran == []
-
-
-class Hangs:
-    name = "hangs"
-    canary = "x"
-
-    async def judge(self, text: str, context: GuardContext) -> Verdict:
-        await anyio.sleep_forever()
-        return Verdict(Action.ALLOW, self.name)
-
-
-@pytest.mark.parametrize("boundary", list(Boundary))
-def test_a_guard_that_hangs_blocks_its_boundary(
-    house: House, propose: Propose, boundary: Boundary
-) -> None:
-    planner = house.planner(
-        [propose(("double", {"n": 1})), "an answer"], double, detectors={boundary: (Hangs(),)}
-    )
-    if boundary in {Boundary.USER_INPUT, Boundary.MODEL_OUTPUT}:
-        with pytest.raises(TurnStopped, match="hangs"):
-            house.run(planner)
-    else:
-        house.run(planner)
-        assert results(house)[0].is_error
-
-
-def test_a_fault_of_the_gate_denies(
-    house: House, propose: Propose, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    planner = house.planner(
-        [propose(("double", {"n": 1})), "No."],
-        double,
-        policies={"double": ToolPolicy(calls_per_minute=5)},
-    )
-
-    def fail(charges: object) -> None:
-        raise OSError("store locked")
-
-    monkeypatch.setattr(planner.gate.spending.store, "take", fail)
-    house.run(planner)
-    assert "Denied by rule gate:" in results(house)[0].text
-    assert "intent" not in house.kinds
 
 
 def test_a_tool_cannot_change_what_was_ruled_over(house: House, propose: Propose) -> None:

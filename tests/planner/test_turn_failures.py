@@ -1,0 +1,116 @@
+"""A turn whose parts fail: tools, walls, guards, the log and the gate itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+
+from agentkit.errors import AuditError, SandboxError, ToolError, TurnStopped
+from agentkit.guards import Action, Boundary, GuardContext, Verdict
+from agentkit.planner import ToolPolicy
+from agentkit.tools import tool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import House  # type: ignore[import-not-found]
+
+    Propose = Callable[..., list[Any]]
+
+
+@tool(effect="read", returns="inputs")
+def double(n: int) -> int:
+    """Double a number."""
+    return 2 * n
+
+
+def test_a_tools_failure_is_told_and_not_raised(house: House, propose: Propose) -> None:
+    @tool(effect="read")
+    def refuse() -> str:
+        """Refuse."""
+        raise ToolError("the register is closed on Sundays")
+
+    @tool(effect="read")
+    def crash() -> str:
+        """Crash."""
+        raise ZeroDivisionError("secret detail")
+
+    replies = [propose(("refuse", {}), ("crash", {})), "Neither worked."]
+    house.run(house.planner(replies, refuse, crash))
+    assert [part.text for part in house.results] == [
+        "the register is closed on Sundays",
+        "crash failed: ZeroDivisionError",
+    ]
+    assert [entry.record.body["status"] for entry in house.of_kind("outcome")] == ["error", "error"]
+
+
+def test_a_broken_wall_ends_the_turn(house: House, propose: Propose) -> None:
+    @tool(effect="read")
+    def run() -> str:
+        """Run."""
+        raise SandboxError("the engine went away", cure="start it")
+
+    with pytest.raises(SandboxError):
+        house.run(house.planner([propose(("run", {})), "never"], run))
+    assert house.of_kind("outcome")[0].record.body["status"] == "failed"
+    assert house.entries[-1].record.body["reason"] == "SandboxError"
+
+
+def test_without_a_log_nothing_runs(house: House, propose: Propose) -> None:
+    ran: list[int] = []
+
+    @tool(effect="read")
+    def act() -> str:
+        """Act."""
+        ran.append(1)
+        return "acted"
+
+    planner = house.planner([propose(("act", {})), "done"], act)
+    house.log.close()
+    with pytest.raises(AuditError):
+        house.run(planner)
+    assert ran == []
+
+
+class Hangs:
+    name = "hangs"
+    canary = "x"
+
+    async def judge(self, text: str, context: GuardContext) -> Verdict:
+        await anyio.sleep_forever()
+        return Verdict(Action.ALLOW, self.name)
+
+
+@pytest.mark.parametrize("boundary", list(Boundary))
+def test_a_guard_that_hangs_blocks_its_boundary(
+    house: House, propose: Propose, boundary: Boundary
+) -> None:
+    planner = house.planner(
+        [propose(("double", {"n": 1})), "an answer"], double, detectors={boundary: (Hangs(),)}
+    )
+    if boundary in {Boundary.USER_INPUT, Boundary.MODEL_OUTPUT}:
+        with pytest.raises(TurnStopped, match="hangs"):
+            house.run(planner)
+    else:
+        house.run(planner)
+        assert house.results[0].is_error
+
+
+def test_a_fault_of_the_gate_denies(
+    house: House, propose: Propose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planner = house.planner(
+        [propose(("double", {"n": 1})), "No."],
+        double,
+        policies={"double": ToolPolicy(calls_per_minute=5)},
+    )
+
+    def fail(charges: object) -> None:
+        raise OSError("store locked")
+
+    monkeypatch.setattr(planner.gate.spending.store, "take", fail)
+    house.run(planner)
+    assert "Denied by rule gate:" in house.results[0].text
+    assert "intent" not in house.kinds
