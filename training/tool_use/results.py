@@ -31,6 +31,10 @@ class Result:
         return tuple(value for _, value in self.facts)
 
 
+def _yes_or_no(rng: Random) -> bool:
+    return rng.random() < 0.7
+
+
 _FIELDS = (
     ("status", lambda rng: rng.choice(["ok", "open", "confirmed", "done", "shipped", "paid", "active", "queued"])),
     ("id", values.code), ("number", values.integer), ("total", values.amount),
@@ -42,6 +46,7 @@ _FIELDS = (
     ("temperature", lambda rng: rng.randint(-20, 38)), ("file", values.path),
     ("remaining", values.quantity), ("weight", values.number), ("rate", values.number),
     ("value", values.number), ("result", values.phrase), ("title", values.phrase),
+    ("approved", _yes_or_no), ("available", _yes_or_no), ("paid", _yes_or_no), ("open", _yes_or_no),
     ("state", lambda rng: rng.choice(["running", "stopped", "ready", "blocked", "waiting"])),
 )  # fmt: skip
 _DONE = (

@@ -33,11 +33,33 @@ _FIRST = """Anna Bob Kari Ola Maria Liam Noah Emma Sofia Ivan Wei Fatima Lars No
 Lucy Hugo Mia Tariq Elena Sven Aiko Diego Chloe Rashid Ingrid Pavel Zoe Kwame Leila""".split()
 _CITIES = """Oslo Bergen Paris Tokyo Lima Cairo Berlin Madrid Toronto Nairobi Seoul Delhi Boston
 Denver Lagos Quito Hanoi Prague Vienna Dublin Lisbon Athens Osaka Perth Zagreb Tallinn""".split()
-_WORDS = """apple river engine blue winter coffee garden paper music bridge stone cloud market
-window silver forest planet bread ticket lamp budget meeting report client contract delivery
-schedule review launch design update backup server invoice travel training safety quality summer
-orange laptop cable printer chair desk project annual weekly monthly north south final first draft
-broken late early quick green heavy small water ocean mountain road train station hotel""".split()
+_WORDS = """apple river
+blue winter coffee paper music bridge stone cloud market window silver forest planet
+bread ticket lamp budget meeting report client contract delivery schedule review launch update
+backup server invoice travel training safety quality summer orange laptop cable printer chair
+project annual weekly monthly north south final draft broken early quick green heavy small water
+ocean mountain road train station hotel apron arrow autumn bakery balcony bamboo banana barrel
+basket beacon berry bicycle blanket bottle bracket branch brick bucket butter button cabin camera
+candle canvas carpet castle cattle ceiling cellar cement chapel charcoal cheese cherry chimney
+circle clinic clover cluster coast cobalt column comet compass copper coral corner cotton cradle
+crane crystal curtain cushion daisy danger dawn diamond dolphin donkey dragon drawer dust eagle
+echo elbow ember emerald engineer falcon feather fiddle finger flame flower fossil fountain
+freight frost fruit funnel furnace galaxy garlic ginger glacier globe glove granite grape gravel
+guitar hammer handle hazel helmet herring hinge honey horizon hornet iceberg island ivory jacket
+jungle kettle kitchen ladder lagoon leather lemon lettuce library lilac linen lobster locket
+lumber magnet mango maple marble marine mask meteor mirror mitten monsoon mosaic mustard napkin
+needle nickel oak oasis olive onion opal orchard organ otter oyster paddle palace panther parcel
+parrot pastel peach pearl pebble pepper piano pillow pine pirate pistol plaster platform plum
+pocket pond poplar potato prairie puzzle quarry quartz quilt rabbit raccoon radar raft rainbow
+raven reef ribbon ridge rocket rubber saddle sail salmon sandal sapphire saucer scarf school
+scooter sector shadow shelter shovel shrimp signal silk skillet sleeve slipper snow spider spinach
+spiral spoon spruce squirrel stable staircase statue steam string studio sugar sunset swallow
+table temple thistle thunder tiger timber tobacco torch tower tractor tunnel turbine turtle
+umbrella vanilla velvet vessel village vineyard violin volcano wagon walnut walrus warehouse
+waterfall whale wheat whistle willow wizard wool yacht zebra account agency answer artist author
+bishop captain chef citizen clerk coach colonel cousin dancer dentist doctor editor farmer guest
+guide hunter judge lawyer mayor miner nurse painter pilot poet priest sailor scholar servant
+sheriff soldier tailor teacher tenant trader uncle waiter writer""".split()
 _OPENERS = ["please", "the", "our", "your", "new", "all", "no", "we need", "remember", "about the"]
 _DOMAINS = ["com", "org", "net", "no", "io", "co.uk", "example", "de"]
 _ENDINGS = ["txt", "csv", "pdf", "md", "json", "xlsx", "log", "docx"]
