@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["FrameError", "FrameReader", "encode_frame"]
 
 _HEADER = struct.Struct(">I")
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 
 class FrameError(ValueError):
@@ -24,7 +25,7 @@ class FrameError(ValueError):
 
 def encode_frame(message: dict[str, Any]) -> bytes:
     """Return ``message`` as one frame. Lone surrogates survive, as JSON escapes."""
-    body = json.dumps(message, separators=(",", ":")).encode("ascii")
+    body = _ENCODER.encode(message).encode("ascii")
     return _HEADER.pack(len(body)) + body
 
 

@@ -137,7 +137,7 @@ def _value(text: object) -> JsonValue:
     if not isinstance(text, str) or len(text) > _VALUE_BYTES:
         return None
     try:
-        value: JsonValue = json.loads(text, parse_constant=_refuse_constant)
+        value: JsonValue = _DECODER.decode(text)
     except (ValueError, RecursionError):
         return None
     return value
@@ -145,6 +145,9 @@ def _value(text: object) -> JsonValue:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def _text(value: object) -> str:

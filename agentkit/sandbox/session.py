@@ -125,7 +125,7 @@ class WorkerSession:
         self._limits = limits
         self._fresh = fresh
         self._imports = imports
-        self._lock = anyio.Lock()
+        self._lock = anyio.Lock(fast_acquire=True)  # a run that need not wait goes on at once
         self._worker = worker
         self._used = False
         self._resetting = False

@@ -8,9 +8,11 @@ for that the worker process has limits of its own and nothing worth reading.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import re
+import resource
 import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -21,13 +23,22 @@ from wasmtime import component
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["ENGINE_CONFIG", "Guest", "Stopped", "Walls", "compile_component", "make_engine"]
+__all__ = [
+    "ENGINE_CONFIG",
+    "Guest",
+    "Resident",
+    "Stopped",
+    "Walls",
+    "compile_component",
+    "make_engine",
+]
 
 ENGINE_CONFIG = "epoch;component;stack=2MiB;reserve=4GiB"
 _STACK_BYTES = 2 << 20  # the most that wasmtime allows; deeper recursion is a trap
-# A spare interpreter may be made in this process while a cell runs.
-_SPARE_BYTES = 48 << 20
+# What the worker's own code may take while a cell runs.
+_OWN_BYTES = 48 << 20
 _REASON_LENGTH = 300
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _UNKNOWN_IMPORT = re.compile(r"unknown import: `([^`]+)`")
 
 
@@ -147,6 +158,21 @@ def _wall_clock(nanoseconds: int) -> SimpleNamespace:
     return SimpleNamespace(seconds=nanoseconds // 10**9, nanoseconds=nanoseconds % 10**9)
 
 
+class Resident:
+    """What this process holds, as the kernel counts it; read before each run, so cheaply."""
+
+    def __init__(self) -> None:
+        self._statm: int | None = None
+        with contextlib.suppress(OSError):  # a kernel without /proc
+            self._statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+
+    def bytes(self) -> int:
+        """Return what it holds now; without /proc, what it held at most."""
+        if self._statm is None:
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return int(os.pread(self._statm, 128, 0).split()[1]) * _PAGE_BYTES
+
+
 class Guest:
     """One instance of the guest: one Python interpreter. After ``Stopped`` it must be dropped."""
 
@@ -156,8 +182,10 @@ class Guest:
         linker: component.Linker,
         guest: component.Component,
         memory_bytes: int,
+        resident: Resident,
     ) -> None:
         self._memory_bytes = memory_bytes
+        self._resident = resident
         self._resident_before = 0
         self._store = wasmtime.Store(engine)
         self._store.set_limits(memory_size=memory_bytes)
@@ -165,6 +193,14 @@ class Guest:
         instance = linker.instantiate(self._store, guest)
         self._run = _function(instance, self._store, "run")
         self.python_version = str(_function(instance, self._store, "prepare")(self._store))
+
+    def warm_up(self, request: str) -> None:
+        """Run a cell that does nothing: what each run touches is in memory for the first real one.
+
+        Before ``arm``, and without a result: whatever fails here fails again where it is told.
+        """
+        with contextlib.suppress(wasmtime.WasmtimeError, wasmtime.Trap):
+            self._run(self._store, request)
 
     def arm(self) -> None:
         """Make the engine's next epoch end what this instance is running."""
@@ -176,7 +212,7 @@ class Guest:
 
     def run(self, request: str) -> str:
         """Run one cell. Raises ``Stopped`` where the walls ended it."""
-        self._resident_before = _resident_bytes()
+        self._resident_before = self._resident.bytes()
         try:
             return str(self._run(self._store, request))
         except (wasmtime.WasmtimeError, wasmtime.Trap) as error:
@@ -195,8 +231,8 @@ class Guest:
             return Stopped("memory", "the stack was exhausted")
         # CPython says MemoryError by itself; what is left are crashes of its C code, and only how
         # much this run has grown tells whether memory was the cause.
-        grown = _resident_bytes() - self._resident_before
-        if grown > self._memory_bytes // 2 + _SPARE_BYTES:
+        grown = self._resident.bytes() - self._resident_before
+        if grown > self._memory_bytes // 2 + _OWN_BYTES:
             return Stopped("memory", "the memory was exhausted")
         last = trap.strip().rpartition("\n")[2].strip()
         return Stopped("lost", f"the interpreter crashed: {last}")
@@ -207,14 +243,3 @@ def _function(instance: component.Instance, store: wasmtime.Store, name: str) ->
     if function is None:
         raise RuntimeError(f"the guest has no export {name!r}")
     return function
-
-
-def _resident_bytes() -> int:
-    """Return what this process holds now; where /proc is missing, what it held at most."""
-    try:
-        with open("/proc/self/statm", encoding="ascii") as statm:  # noqa: PTH123  hot path
-            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        import resource  # noqa: PLC0415  macOS only
-
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

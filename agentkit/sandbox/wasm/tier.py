@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from contextlib import asynccontextmanager, suppress
@@ -132,7 +133,7 @@ async def _start_worker(guest: CachedFile, limits: Limits, seed: int | None) -> 
 
 
 class _WorkerProcess:
-    """The process at the other end of two pipes."""
+    """The process at the other end of a socket, which is its standard input and output."""
 
     sets_clock = True
 
@@ -140,6 +141,7 @@ class _WorkerProcess:
         self._reader = FrameReader(max_frame_bytes)
         self._frames: list[dict[str, Any]] = []
         self._process: Process | None = None
+        self._socket: socket.socket | None = None
 
     @property
     def ended(self) -> bool:
@@ -153,13 +155,18 @@ class _WorkerProcess:
             str(os.getpid()),
             "" if seed is None else str(seed),
         ]
-        self._process = await anyio.open_process(
-            boot_command("agentkit.sandbox.wasm.worker", "main", *arguments),
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            env={},
-            start_new_session=True,
-        )
+        self._socket, theirs = socket.socketpair()
+        self._socket.setblocking(False)
+        with theirs:
+            self._process = await anyio.open_process(
+                boot_command("agentkit.sandbox.wasm.worker", "main", *arguments),
+                stdin=theirs,
+                stdout=theirs,
+                stderr=subprocess.DEVNULL,
+                cwd="/",
+                env={},
+                start_new_session=True,
+            )
         told: dict[str, Any] = {"error": "it did not start in time"}
         with anyio.move_on_after(_START_TIMEOUT_S):
             try:
@@ -174,24 +181,37 @@ class _WorkerProcess:
             )
 
     async def send(self, message: dict[str, Any]) -> None:
-        if self._process is None or self._process.stdin is None:
-            raise EOFError("no worker")
-        try:
-            await self._process.stdin.send(encode_frame(message))
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
-            raise EOFError("the worker does not listen") from error
+        """Send a frame. Raises ``EOFError`` where nobody listens."""
+        data = memoryview(encode_frame(message))
+        while data:
+            connection = self._connection()
+            try:
+                data = data[connection.send(data) :]
+            except BlockingIOError:
+                await anyio.wait_writable(connection)
+            except OSError as error:
+                raise EOFError("the worker does not listen") from error
 
     async def receive(self) -> dict[str, Any]:
         """Return the next frame. Raises ``EOFError`` when there is none, and ``FrameError``."""
         while not self._frames:
-            if self._process is None or self._process.stdout is None:
-                raise EOFError("no worker")
+            connection = self._connection()
+            await anyio.wait_readable(connection)
             try:
-                data = await self._process.stdout.receive()
-            except (anyio.EndOfStream, anyio.BrokenResourceError) as error:
+                data = connection.recv(1 << 16)
+            except BlockingIOError:
+                continue
+            except OSError as error:
                 raise EOFError("the worker ended") from error
+            if not data:
+                raise EOFError("the worker ended")
             self._frames.extend(self._reader.feed(data))
         return self._frames.pop(0)
+
+    def _connection(self) -> socket.socket:
+        if self._socket is None:
+            raise EOFError("no worker")
+        return self._socket
 
     def use_door(self, door: EgressDoor) -> None:
         """Do nothing: this tier refuses sessions with egress."""
@@ -199,10 +219,13 @@ class _WorkerProcess:
     async def kill(self) -> None:
         """Kill the worker's whole group and wait until it is gone."""
         process, self._process = self._process, None
-        if process is None:
-            return
-        if process.returncode is None:
-            with suppress(ProcessLookupError):  # it may end by itself just now
-                os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
-        await process.aclose()
+        if process is not None:
+            if process.returncode is None:
+                with suppress(ProcessLookupError):  # it may end by itself just now
+                    os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+            await process.aclose()
+        connection, self._socket = self._socket, None
+        if connection is not None:
+            anyio.notify_closing(connection)  # wakes whoever reads
+            connection.close()

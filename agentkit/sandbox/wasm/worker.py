@@ -19,10 +19,10 @@ import signal
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from agentkit.sandbox.frames import FrameReader, encode_frame
-from agentkit.sandbox.wasm.engine import Guest, Stopped, Walls, make_engine
+from agentkit.sandbox.wasm.engine import Guest, Resident, Stopped, Walls, make_engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +35,12 @@ _OPEN_FILES = 32
 _PR_SET_PDEATHSIG = 1
 _REQUEST_BYTES = 1 << 31
 _TICK_S = 0.02
+_REST_S = 0.5  # after so long without a run the ticking thread sleeps until the next one
+_SPARE_AFTER_S = 0.02  # the next interpreter is made once nobody has asked for so long
 _FOR_THE_GUEST = ("code", "files", "file_bytes", "functions", "imports", "seed")
+_NOTHING = json.dumps(
+    {"code": "0", "files": {}, "file_bytes": 0, "functions": {}, "imports": None, "seed": None}
+)
 
 
 class _Output:
@@ -176,7 +181,10 @@ class _Worker:
         import wasmtime.component  # noqa: PLC0415  after the limits are set
 
         self._memory_bytes = memory_bytes
+        self._resident = Resident()
         self._clock = threading.Lock()
+        self._awake = threading.Event()
+        self._rest_at = 0.0
         self._engine = make_engine()
         with open(path, "rb") as file:  # noqa: PTH123  the descriptor is what is loaded below
             if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
@@ -197,7 +205,11 @@ class _Worker:
 
     def _new_guest(self) -> Guest:
         self._walls.restart_random()
-        return Guest(self._engine, self._linker, self._component, self._memory_bytes)
+        guest = Guest(
+            self._engine, self._linker, self._component, self._memory_bytes, self._resident
+        )
+        guest.warm_up(_NOTHING)
+        return guest
 
     def _call(self, name: str, arguments: str) -> str:
         self.output.flush()  # what was printed before a call is seen before it
@@ -210,20 +222,33 @@ class _Worker:
         self._spare = None
 
     def tick(self) -> None:
-        """End the run that is going on if its time is over. Called by the ticking thread."""
+        """End the run that is going on if its time is over. Called by the ticking thread, which
+        waits here while there is no run.
+        """
+        self._awake.wait()
         with self._clock:
-            if time.monotonic() >= self._walls.deadline:
+            now = time.monotonic()
+            if now >= self._walls.deadline:
                 self._engine.increment_epoch()
+            elif now >= self._rest_at:
+                self._awake.clear()
 
     def _set_deadline(self, deadline: float) -> None:
         with self._clock:  # or a tick meant for the last run would end this one
             self._walls.deadline = deadline
+            running = deadline < float("inf")
+            self._rest_at = float("inf") if running else time.monotonic() + _REST_S
             self._guest.arm()
+        self._awake.set()
+
+    @property
+    def has_spare(self) -> bool:
+        """Whether the next interpreter is ready."""
+        return self._spare is not None
 
     def prepare_spare(self) -> None:
-        """Make the next interpreter while nobody waits."""
-        if self._spare is None:
-            self._spare = self._new_guest()
+        """Make the next interpreter, while nobody waits."""
+        self._spare = self._new_guest()
 
     def run(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Run one cell and return its result frame."""
@@ -269,7 +294,7 @@ class _Worker:
 
 
 def _tick(worker: _Worker, parent: int) -> None:
-    """Drive the epochs, send output as it comes, and end with the parent on every platform."""
+    """While a run goes on: drive the epochs, send output as it comes, end with the parent."""
     while True:
         time.sleep(_TICK_S)
         worker.tick()
@@ -293,10 +318,22 @@ def main(path: str, sha256: str, memory_bytes: str, parent: str, seed: str) -> N
         resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))  # all threads there will be exist now
     _send({"type": "ready", "python": worker.python_version})
     with contextlib.suppress(EOFError):
-        while asked := requests.next():
-            if asked["op"] == "reset":
-                worker.reset()
-                _send({"type": "reset"})
-            elif asked["op"] == "run":
-                _send(worker.run(asked))
-                worker.prepare_spare()
+        _serve(worker, requests)
+
+
+def _serve(worker: _Worker, requests: _Requests) -> NoReturn:
+    """Do what is asked. Raises ``EOFError`` where the host has hung up."""
+    used = False
+    while True:
+        idle_at = (
+            float("inf") if worker.has_spare or not used else time.monotonic() + _SPARE_AFTER_S
+        )
+        asked = requests.next(idle_at)
+        if asked is None:
+            worker.prepare_spare()
+        elif asked["op"] == "reset":
+            worker.reset()
+            _send({"type": "reset"})
+        elif asked["op"] == "run":
+            _send(worker.run(asked))
+            used = True
