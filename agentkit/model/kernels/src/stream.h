@@ -1,0 +1,40 @@
+// The weights a thread reads next, fetched into its second-level cache while it computes.
+//
+// The processor's own prefetcher stops at each 4 KiB page and knows nothing of the next panel; left
+// to it, the memory rests while tiles are multiplied. The driver knows the order of all panels, so
+// a product asks for some lines of what comes next with every step of its own.
+#pragma once
+
+#include <stdint.h>
+
+namespace agentkit {
+
+struct Stream {
+  const char *at = nullptr;            // the next line to fetch
+  int64_t left = 0;                    // bytes of this span from there
+  int64_t ahead = 0;                   // bytes fetched and not yet used
+  int64_t most_ahead = 0;              // never fetch further
+  void (*refill)(Stream &) = nullptr;  // to the next span; leaves `left` 0 where there is none
+};
+
+}  // namespace agentkit
+
+namespace {
+
+// Static for the reason vectors.h gives.
+static inline void fetch(agentkit::Stream &stream, int64_t lines) {
+  while (lines > 0 && stream.ahead < stream.most_ahead) {
+    if (stream.left <= 0) stream.refill(stream);
+    if (stream.left <= 0) return;
+    const int64_t here = (stream.left + 63) / 64;
+    const int64_t count = here < lines ? here : lines;
+    const char *at = stream.at;
+    for (int64_t i = 0; i < count; i++) __builtin_prefetch(at + 64 * i, 0, 2);
+    stream.at += 64 * count;
+    stream.left -= 64 * count;
+    stream.ahead += 64 * count;
+    lines -= count;
+  }
+}
+
+}  // namespace
