@@ -108,9 +108,11 @@ def _unflatten(
 ) -> PackedExperts | GpuExperts:
     hidden, intermediate, experts, top_k, weights, group, shared, gate, weighting, gpu = numbers
     sizes = (hidden, intermediate, experts, top_k)
-    options = (group, bool(shared), Gate(gate), Weighting(weighting), *reals)
+    alpha, limit = reals
+    options = (group, bool(shared), Gate(gate), Weighting(weighting), alpha, limit)
     gate_up, down, *rest = tensors
-    parts = (gate_up, down, *(part if part.numel() else None for part in rest))
+    scales, down_scales, bias, down_bias, router = (part if part.numel() else None for part in rest)
+    parts = (gate_up, down, scales, down_scales, bias, down_bias, router)
     if gpu:
         return GpuExperts(GpuShape(*sizes, GpuWeights(weights), *options), *parts)
     return PackedExperts(MoeShape(*sizes, Weights(weights), *options), *parts)

@@ -75,8 +75,12 @@ def fuse_experts(
                 continue
             triton = triton_runs_on(_stacked(child)[0].device, interpret=interpret)
             if block_fits(child, gpu=triton) and (triton or library() is not None):
-                pack = pack_block_for_gpu if triton else pack_block
-                setattr(module, name, FusedMoe(pack(child, weights=weights, group=group)))
+                packed: PackedExperts | GpuExperts = (
+                    pack_block_for_gpu(child, weights=weights, group=group)
+                    if triton
+                    else pack_block(child, weights=weights, group=group)
+                )
+                setattr(module, name, FusedMoe(packed))
                 fused += 1
     return fused
 
@@ -85,8 +89,10 @@ def pack_block(
     block: RoutedMoe, *, weights: Weights | GpuWeights | None = None, group: int = 32
 ) -> PackedExperts:
     """Return one block's weights, router and shared expert included, in the CPU's layout."""
-    own = _FORMATS[_stacked(block)[0].dtype]
-    shape = _shape(block, cpu_weights(weights) or own, group)
+    chosen = cpu_weights(weights)
+    if chosen is None:
+        chosen = _FORMATS[_stacked(block)[0].dtype]
+    shape = _shape(block, chosen, group)
     return pack_experts(shape, list(_matrices(block)), router=_router(block))
 
 

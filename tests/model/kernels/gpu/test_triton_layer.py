@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     MakeLayer = Callable[..., tuple[GpuExperts, PackedExperts]]
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # numpy on overflow and NaN
-EXAMPLES = 150 if os.environ.get("AGENTKIT_TEST_ALL") == "1" else 8
+EXAMPLES = 150 if os.environ.get("AGENTKIT_TEST_ALL") == "1" else 6
 FORMATS = [
     (GpuWeights.FLOAT32, 0),
     (GpuWeights.BFLOAT16, 0),
@@ -68,8 +68,8 @@ def check_experts(
 def test_every_format_equals_the_reference(
     make_layer: MakeLayer, device: str, weights: GpuWeights, group: int
 ) -> None:
-    packed, oracle = make_layer(hidden=136, intermediate=72, weights=weights, group=group)
-    x = torch.randn(9, 136)
+    packed, oracle = make_layer(hidden=72, intermediate=40, weights=weights, group=group)
+    x = torch.randn(5, 72)
     out, logits = routed_forward(x.to(device), packed)
     wanted, wanted_logits = reference_routed(x, oracle)
     torch.testing.assert_close(logits.cpu(), wanted_logits, atol=1e-5, rtol=1e-5)
@@ -87,7 +87,7 @@ def test_half_precision_activations(
     check_experts(layer, torch.randn(6, 40).to(dtype), *draw_routing(6, 5, 2))
 
 
-@pytest.mark.parametrize("tokens", [0, 1, 2, 17])
+@pytest.mark.parametrize("tokens", [0, 1, 17])
 def test_any_number_of_tokens(make_layer: MakeLayer, device: str, tokens: int) -> None:
     packed, oracle = make_layer()
     x = torch.randn(tokens, 40)
@@ -178,19 +178,18 @@ def test_ids_outside_the_experts_take_no_part(make_layer: MakeLayer) -> None:
     assert torch.equal(out[[2, 4]], torch.zeros(2, 40))
 
 
-@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("clamped", [False, True])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_nan_and_infinity_stay_in_their_row_and_are_not_lost(
-    make_layer: MakeLayer, device: str, bad: float
+    make_layer: MakeLayer, device: str, bad: float, *, clamped: bool
 ) -> None:
-    for clamped in (False, True):
-        packed, _ = make_layer(clamped=clamped)
-        x = torch.randn(5, 40)
-        clean, _ = routed_forward(x.to(device), packed)
-        x[1, 33] = bad
-        out, _ = routed_forward(x.to(device), packed)
-        others = torch.arange(5) != 1
-        torch.testing.assert_close(out[others], clean[others], atol=1e-6, rtol=1e-5)
-        assert not out[1].isfinite().all()
+    packed, _ = make_layer(clamped=clamped)
+    x = torch.randn(3, 40)
+    clean, _ = routed_forward(x.to(device), packed)
+    x[1, 33] = bad
+    out, _ = routed_forward(x.to(device), packed)
+    torch.testing.assert_close(out[[0, 2]], clean[[0, 2]], atol=1e-6, rtol=1e-5)
+    assert not out[1].isfinite().all()
 
 
 @pytest.mark.parametrize("clamped", [False, True])

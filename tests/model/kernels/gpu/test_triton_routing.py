@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     MakeLayer = Callable[..., tuple[GpuExperts, PackedExperts]]
 
-EXAMPLES = 200 if os.environ.get("AGENTKIT_TEST_ALL") == "1" else 15
+EXAMPLES = 200 if os.environ.get("AGENTKIT_TEST_ALL") == "1" else 10
 
 
 def sort_rows(
@@ -42,9 +42,11 @@ def expected_rows(ids: torch.Tensor, shape: GpuShape) -> list[list[int]]:
     slots = shape.top_k + int(shape.shared)
     rows: list[list[int]] = [[] for _ in range(shape.matrices)]
     for token, chosen in enumerate(ids.tolist()):
-        for slot, expert in enumerate([*chosen, *([shape.experts] * shape.shared)]):
-            if 0 <= expert < shape.matrices:
+        for slot, expert in enumerate(chosen):
+            if 0 <= expert < shape.experts:
                 rows[expert].append(token * slots + slot)
+        if shape.shared:
+            rows[-1].append(token * slots + shape.top_k)
     return rows
 
 
@@ -69,8 +71,8 @@ def check_order(ids: torch.Tensor, shape: GpuShape, device: str, block_e: int) -
     experts=st.integers(1, 9),
     top_k=st.integers(1, 4),
     shared=st.booleans(),
-    tokens=st.integers(1, 70),
-    seed=st.integers(0, 2**31),
+    tokens=st.integers(1, 40),
+    seed=st.integers(0, 10_000),
 )
 def test_rows_are_sorted_by_expert_stably_and_in_whole_blocks(  # noqa: PLR0917 - hypothesis passes by name
     make_layer: MakeLayer,
