@@ -79,7 +79,7 @@ def run_experts(
     scores = scores.detach().to(torch.float32).contiguous()
     if not len(x):
         return torch.empty_like(x)
-    with torch.cuda.device_of(x):
+    with torch.cuda.device(x.get_device()):
         counts = _empty_counts(x, shape)
         count_slots[(len(counts),)](ids, counts, len(x), **_slots(shape), BLOCK_E=_block_e(shape))
         return _run_sorted(x, ids, scores, counts, packed)
@@ -100,7 +100,7 @@ def run_routed(x: torch.Tensor, packed: GpuExperts) -> tuple[torch.Tensor, torch
         return torch.empty_like(x), logits
     ids = torch.empty(len(x), shape.top_k, dtype=torch.int64, device=x.device)
     scores = torch.empty(len(x), shape.top_k, dtype=torch.float32, device=x.device)
-    with torch.cuda.device_of(x):
+    with torch.cuda.device(x.get_device()):
         counts = _empty_counts(x, shape)
         block_e = _block_e(shape)
         route_tokens[(len(counts),)](
