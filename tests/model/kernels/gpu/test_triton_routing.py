@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     MakeLayer = Callable[..., tuple[GpuExperts, PackedExperts]]
 
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # numpy on overflow and NaN
 EXAMPLES = 200 if os.environ.get("AGENTKIT_TEST_ALL") == "1" else 10
 
 
