@@ -29,6 +29,7 @@ EXPERTS = runpy.run_path(str(ROOT / "tests/model/kernels/test_experts.py"))
 # and the dense ones.
 DENSE = ("llama", "mistral", "qwen2", "qwen3")
 MODELS = ["llama4", "llama4 tuned", *EXPERTS["FAMILIES"], "mixtral sliding", *DENSE]
+WINDOWED = {"llama4", "llama4 tuned", "gpt_oss", "mixtral sliding", "mistral", "qwen2", "qwen3"}
 # What each stream reads, pass by pass: chunks across windows, single tokens, joining and pausing.
 LENGTHS = [
     [21, 1, 1, 0, 1, 7, 1, 1, 1, 17, 1],
@@ -81,6 +82,8 @@ def test_logits_equal_those_of_a_stream_alone(
 ) -> None:
     model = _build(name, tiny_llama4)
     assert shares_passes(model)
+    windows = {layer.is_sliding for layer in DynamicCache(config=model.config).layers}
+    assert (True in windows) == (name in WINDOWED)
     caches = [DynamicCache(config=model.config) for _ in LENGTHS]
     own = [DynamicCache(config=model.config) for _ in LENGTHS]
     with torch.inference_mode():
