@@ -95,12 +95,13 @@ class Ticket:
 
     # Below: for the scheduler, which holds the lock.
 
-    def deliver(self, tokens: Sequence[int]) -> None:
-        """Hand out the tokens of a pass, and the end if the generation has come to it."""
+    def deliver(self, tokens: Sequence[int]) -> bool:
+        """Hand out the tokens of a pass; return whether the generation has come to its end."""
         self._outbox.extend(tokens)
         self._usage = self.generation.usage
         self._finish = self.generation.finish
         self._arrived.notify_all()
+        return self.ended
 
     def end(self, cause: FinishReason | Exception) -> None:
         """End it here, unless it has ended."""
@@ -304,10 +305,8 @@ class Scheduler:
                 self._fail(ticket, result)
                 continue
             with self._lock:
-                if not ticket.ended:
-                    ticket.deliver(result)
-                    if ticket.ended:
-                        self._retire(ticket)
+                if not ticket.ended and ticket.deliver(result):
+                    self._retire(ticket)
 
     def _fail(self, ticket: Ticket, error: Exception) -> None:
         with self._lock:

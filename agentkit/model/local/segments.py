@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import torch
+from transformers import DynamicCache
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from agentkit.model.local.kv_snapshot import layer_kinds
@@ -25,7 +26,7 @@ from agentkit.model.local.kv_snapshot import layer_kinds
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from transformers import DynamicCache, PreTrainedConfig, PreTrainedModel
+    from transformers import PreTrainedConfig, PreTrainedModel
     from transformers.cache_utils import CacheLayerMixin
 
     from agentkit.model.local.kv_snapshot import LayerKind
@@ -70,6 +71,7 @@ def shares_passes(model: PreTrainedModel) -> bool:
         type(model).__name__ in SHARED_PASS
         and config._attn_implementation in {"sdpa", "eager"}  # noqa: SLF001 - transformers' only name for it
         and not _rope_types(config) & _ROPE_BY_PASS
+        and layer_kinds(DynamicCache(config=config), config) is not None
     )
 
 
@@ -116,7 +118,7 @@ class _Row:
 
     def __init__(self, segments: Sequence[Segment], config: PreTrainedConfig) -> None:
         self._caches = [segment.kv for segment in segments]
-        self._kinds = layer_kinds(segments[0].kv, config)
+        self._kinds = layer_kinds(segments[0].kv, config) or ()
         self.past = [segment.kv.get_seq_length() for segment in segments]
         self.starts: list[int] = []
         self.ends: list[int] = []
