@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedConfig
 
-__all__ = ["KvSnapshot", "LayerKind", "take_snapshot"]
+__all__ = ["KvSnapshot", "LayerKind", "layer_kinds", "take_snapshot"]
 
 _INT8 = 127
 
@@ -120,18 +120,23 @@ def take_snapshot(
     cache: DynamicCache, config: PreTrainedConfig, ids: Sequence[int]
 ) -> KvSnapshot | None:
     """Return the state after ``ids``; None for layers of a kind that is not known here."""
+    kinds = layer_kinds(cache, config)
+    if not ids or kinds is None or not all(layer.is_initialized for layer in cache.layers):
+        return None
+    tensors: dict[str, torch.Tensor] = {}
+    for number, layer in enumerate(cache.layers):
+        tensors |= {f"{number}.k": layer.keys, f"{number}.v": layer.values}
+    return KvSnapshot(tuple(ids), kinds, tensors, cache.layers[0].keys.dtype)
+
+
+def layer_kinds(cache: DynamicCache, config: PreTrainedConfig) -> tuple[LayerKind, ...] | None:
+    """Return how far back each layer looks; None for layers of a kind that is not known here."""
     types = getattr(config, "layer_types", None) or []
     kinds: list[LayerKind] = []
-    tensors: dict[str, torch.Tensor] = {}
-    dtype = torch.float32
     for number, layer in enumerate(cache.layers):
-        if type(layer) not in {DynamicLayer, DynamicSlidingWindowLayer} or not layer.is_initialized:
+        if type(layer) not in {DynamicLayer, DynamicSlidingWindowLayer}:
             return None
         chunked = number < len(types) and types[number] == "chunked_attention"
         window = layer.sliding_window if isinstance(layer, DynamicSlidingWindowLayer) else 0
         kinds.append(LayerKind(window, chunked))
-        tensors |= {f"{number}.k": layer.keys, f"{number}.v": layer.values}
-        dtype = layer.keys.dtype
-    if not ids or not kinds:
-        return None
-    return KvSnapshot(tuple(ids), tuple(kinds), tensors, dtype)
+    return tuple(kinds) or None
