@@ -20,7 +20,14 @@ from .layer import PANEL, MoeShape, PackedExperts, Weights
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["ExpertWeights", "pack_experts", "pack_matrix", "unpack_columns", "unpack_expert"]
+__all__ = [
+    "ExpertWeights",
+    "empty_matrix",
+    "pack_experts",
+    "pack_matrix",
+    "unpack_columns",
+    "unpack_expert",
+]
 
 ExpertWeights = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """gate [hidden, intermediate], up [hidden, intermediate], down [intermediate, hidden]."""
@@ -97,6 +104,11 @@ def pack_matrix(matrix: torch.Tensor, shape: MoeShape) -> tuple[torch.Tensor, to
     columns = _padded(matrix, inputs, outputs).view(inputs, outputs // PANEL, PANEL)
     _pack_into(columns, shape, words[0], scales, 0)
     return words[0], None if scales is None else scales[0]
+
+
+def empty_matrix(shape: MoeShape) -> torch.Tensor:
+    """Return room for the words of ``pack_matrix``, to be filled some panels at a time."""
+    return _allocate(shape, shape.padded_hidden // PANEL, shape.padded_intermediate)[0][0]
 
 
 def unpack_columns(

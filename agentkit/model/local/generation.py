@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from agentkit.errors import ModelError
+from agentkit.model.local.kv_buffers import KvBuffers
 from agentkit.model.local.prefix_cache import PrefixCache
 from agentkit.model.local.sampling import Sampler, check_settings
 from agentkit.model.protocol import TokenUsage
@@ -24,10 +25,14 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from agentkit.model.grammar import ReplyMatcher
+    from agentkit.model.local.native import NativeDecoder
     from agentkit.model.local.prefix_store import PrefixPolicy
     from agentkit.model.protocol import FinishReason, GenerationSettings
 
 __all__ = ["Generation", "Runtime"]
+
+# Up to so many tokens at once the native step is used: more are read faster as a prompt.
+_NATIVE_TOKENS = 16
 
 
 class Runtime:
@@ -35,7 +40,7 @@ class Runtime:
 
     ``prefill_tokens``: how many tokens of a prompt are read in one pass; a stop takes effect
     between two passes. ``context_tokens``: the most that prompt and reply may be together.
-    ``prefixes``: how much of past prompts is kept.
+    ``prefixes``: how much of past prompts is kept. ``native``: the model's own decode step.
     """
 
     def __init__(
@@ -45,12 +50,14 @@ class Runtime:
         context_tokens: int,
         prefill_tokens: int = 256,
         prefixes: PrefixPolicy | None = None,
+        native: NativeDecoder | None = None,
     ) -> None:
         self._model = model
+        self.native = native
         self.context_tokens = context_tokens
         self.prefill_tokens = prefill_tokens
         self.vocab_size = int(model.get_output_embeddings().out_features)
-        self.cache = PrefixCache(model.config, prefixes)
+        self.cache = PrefixCache(model.config, prefixes, buffers=native is not None)
         # Held during a pass: one whose caller was cancelled ends before the next one begins.
         self.lock = threading.Lock()
 
@@ -61,16 +68,24 @@ class Runtime:
 
     def forward(self, ids: Sequence[int]) -> torch.Tensor:
         """Append ``ids`` to the cache; return the logits [vocab] fp32 after the last of them."""
+        kv = self.cache.kv
         try:
-            with torch.inference_mode():
-                batch = torch.tensor([list(ids)], device=self._model.device)
-                out = self._model(
-                    input_ids=batch, past_key_values=self.cache.kv, use_cache=True, logits_to_keep=1
-                )
+            if self.native is not None and isinstance(kv, KvBuffers) and len(ids) <= _NATIVE_TOKENS:
+                logits = self.native.extend(ids, kv)
+            else:
+                logits = self._read(ids)
         except BaseException:
             self.cache.forget()
             raise
         self.cache.note_pass(ids)
+        return logits
+
+    def _read(self, ids: Sequence[int]) -> torch.Tensor:
+        with torch.inference_mode():
+            batch = torch.tensor([list(ids)], device=self._model.device)
+            out = self._model(
+                input_ids=batch, past_key_values=self.cache.kv, use_cache=True, logits_to_keep=1
+            )
         # A copy made outside inference mode, which a grammar may mask in place.
         logits: torch.Tensor = out.logits[0, -1].to("cpu", torch.float32, copy=True)
         return logits

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from transformers import DynamicCache
 
+from agentkit.model.local.kv_buffers import KvBuffers
 from agentkit.model.local.kv_snapshot import take_snapshot
 from agentkit.model.local.prefix_store import PrefixPolicy, PrefixStore, common_prefix
 
@@ -33,22 +34,30 @@ class PrefixCache:
     """One KV cache together with the token ids that it was filled with, and past prefixes.
 
     ``owner``: the generation that filled it last; another one must call ``reuse`` first.
+    ``buffers``: keep keys and values in buffers made ahead, which the native decode step needs.
     """
 
-    def __init__(self, config: PreTrainedConfig, policy: PrefixPolicy | None = None) -> None:
+    def __init__(
+        self,
+        config: PreTrainedConfig,
+        policy: PrefixPolicy | None = None,
+        *,
+        buffers: bool = False,
+    ) -> None:
         self._config = config
+        self._buffers = buffers
         self._policy = policy or PrefixPolicy()
         self.store = PrefixStore(self._policy)
         self.owner: object = None
         self.ids: list[int] = []
-        self.kv: DynamicCache = DynamicCache(config=config)
+        self.kv = self._empty()
         self._keep_at = 0
 
     def forget(self) -> None:
         """Drop the running cache; needed after a forward pass that broke off in the middle."""
         self.owner = None
         self.ids = []
-        self.kv = DynamicCache(config=self._config)
+        self.kv = self._empty()
         self._keep_at = 0
 
     def close(self) -> None:
@@ -74,7 +83,7 @@ class PrefixCache:
             chosen = self._take_up(found, most) or chosen
         self.forget()
         if chosen is not None:
-            self.kv = chosen.restore(self._config)
+            self.kv = chosen.restore(self._config, buffers=self._buffers)
             self.ids = list(chosen.ids)
         if longest - len(self.ids) >= self._policy.least_tokens:
             self._keep_at = longest
@@ -91,6 +100,9 @@ class PrefixCache:
         if self._keep_at and len(self.ids) >= self._keep_at:
             self._keep_at = 0
             self.store.add(take_snapshot(self.kv, self._config, self.ids))
+
+    def _empty(self) -> DynamicCache:
+        return KvBuffers(self._config) if self._buffers else DynamicCache(config=self._config)
 
     def _take_up(self, ids: tuple[int, ...], tokens: int) -> KvSnapshot | None:
         """Return a kept prefix; adding the running one may have pushed it out."""
