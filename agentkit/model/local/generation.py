@@ -71,7 +71,7 @@ class Runtime:
         kv = self.cache.kv
         try:
             if self.native is not None and isinstance(kv, KvBuffers) and len(ids) <= _NATIVE_TOKENS:
-                logits = self.native.extend(ids, kv)
+                logits = self.native.extend([(ids, kv)])[0]
             else:
                 logits = self._read(ids)
         except BaseException:

@@ -115,5 +115,5 @@ def pack_module(linear: nn.Linear) -> PackedLinear:
         part = weight[start * PANEL : (start + _PACKED_BLOCK) * PANEL]
         some = linear_shape(linear.in_features, len(part), shape.weights, 0)
         words[start : start + _PACKED_BLOCK].copy_(pack_linear(part, some)[0])
-    bias = None if linear.bias is None else linear.bias.detach()
-    return PackedLinear(shape, words, None, bias)
+    bias = dict(linear.named_parameters()).get("bias")
+    return PackedLinear(shape, words, None, None if bias is None else bias.detach())

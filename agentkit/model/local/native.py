@@ -30,12 +30,13 @@ from agentkit.model.kernels.decode import (
 from agentkit.model.kernels.dispatch import library, native_layer
 from agentkit.model.local.fused import FusedMoe
 from agentkit.model.local.kv_buffers import KvBuffers
-from agentkit.model.local.linears import PackedEmbedding, pack_module
+from agentkit.model.local.linears import PackedEmbedding, PackedLinear, pack_module
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from transformers import PreTrainedModel
+    from transformers.models.llama4.modeling_llama4 import Llama4TextDecoderLayer
 
     from agentkit.model.kernels.dispatch import KernelLibrary
 
@@ -55,6 +56,7 @@ class NativeDecoder:
         self._kernel = kernel
         self._config = model.config
         self._embed = model.get_input_embeddings()
+        # What the structures point into, kept alive whatever becomes of the model.
         self._keep: list[object] = []
         self.vocab_size = int(model.lm_head.out_features)
         self._like = torch.empty(
@@ -97,10 +99,15 @@ class NativeDecoder:
         """
         return self._run(tokens, caches, [True] * len(tokens))
 
-    def extend(self, tokens: Sequence[int], cache: KvBuffers) -> torch.Tensor:
-        """Append a few tokens to one stream; return the logits [vocab] fp32 after the last."""
-        asked = [False] * (len(tokens) - 1) + [True]
-        return self._run(tokens, [cache] * len(tokens), asked)[0]
+    def extend(self, segments: Sequence[tuple[Sequence[int], KvBuffers]]) -> torch.Tensor:
+        """Append a few tokens to each stream; return the logits [streams, vocab] after the last.
+
+        Prompts are read faster by transformers' forward: this is for some tokens at a time.
+        """
+        tokens = [token for ids, _ in segments for token in ids]
+        caches = [cache for ids, cache in segments for _ in ids]
+        asked = [n == len(ids) - 1 for ids, _ in segments for n in range(len(ids))]
+        return self._run(tokens, caches, asked)
 
     def _run(
         self, tokens: Sequence[int], caches: Sequence[KvBuffers], asked: Sequence[bool]
@@ -155,22 +162,22 @@ class NativeDecoder:
             config.attn_scale,
             self._floats(rope.inv_freq),
             self._floats(model.model.norm.weight),
-            model.lm_head.native,
+            self._linear(model.lm_head),
             layers,
         )
 
-    def _layer(self, number: int, layer: nn.Module) -> NativeDecoderLayer:
+    def _layer(self, number: int, layer: Llama4TextDecoderLayer) -> NativeDecoderLayer:
         config = self._config
         attention, block = layer.self_attn, layer.feed_forward
         chunked = config.layer_types[number] == "chunked_attention"
-        linears = [getattr(attention, name).native for name in _GROUPS[0]]
+        linears = [self._linear(getattr(attention, name)) for name in _GROUPS[0]]
         experts, dense = None, [NativeLinear()] * 3
         if isinstance(block, FusedMoe):
             described = native_layer(block.packed, torch.float32)
             self._keep += [described, block.packed]
             experts = ctypes.addressof(described)
         else:
-            dense = [getattr(block, name).native for name in _GROUPS[1]]
+            dense = [self._linear(getattr(block, name)) for name in _GROUPS[1]]
         return NativeDecoderLayer(
             self._floats(layer.input_layernorm.weight),
             self._floats(layer.post_attention_layernorm.weight),
@@ -182,6 +189,10 @@ class NativeDecoder:
             experts,
             *dense,
         )
+
+    def _linear(self, packed: PackedLinear) -> NativeLinear:
+        self._keep.append(packed)
+        return packed.native
 
     def _floats(self, tensor: torch.Tensor) -> int:
         wide = tensor.detach().float().contiguous()
@@ -202,7 +213,8 @@ def pack_linears(model: PreTrainedModel) -> int:
                     setattr(module, name, pack_module(getattr(module, name)))
                     packed += 1
     if type(model.lm_head) is nn.Linear:
-        tied = model.lm_head.weight is model.model.embed_tokens.weight
+        embedding = model.model.embed_tokens
+        tied = model.lm_head.weight.data_ptr() == embedding.weight.data_ptr()
         model.lm_head = pack_module(model.lm_head)
         packed += 1
         if tied:

@@ -141,14 +141,33 @@ def test_tokens_of_one_stream_follow_each_other_in_a_step(
     ids, expected = IDS[0].tolist(), _full(theirs, IDS[0])
     cache = decoder.new_cache()
     for start, end in ((0, 5), (5, 14), (14, 30), (30, 31), (31, 60)):
-        found = decoder.extend(ids[start:end], cache)
+        found = decoder.extend([(ids[start:end], cache)])[0]
         assert (found - expected[end - 1]).abs().max() <= 1e-4
     # And transformers goes on from what the step wrote.
     ours_cache = decoder.new_cache()
-    decoder.extend(ids[:33], ours_cache)
+    decoder.extend([(ids[:33], ours_cache)])
     with torch.inference_mode():
         out = ours(IDS[:1, 33:], past_key_values=ours_cache, use_cache=True).logits[0]
     assert (out - expected[33:]).abs().max() <= 1e-4
+
+
+def test_segments_of_different_streams_share_a_step(
+    tiny_llama4: Callable[..., PreTrainedModel],
+) -> None:
+    theirs = tiny_llama4()
+    decoder = _native(copy.deepcopy(theirs))
+    streams = [(stream.tolist(), decoder.new_cache()) for stream in IDS[:3]]
+    expected = [_full(theirs, stream) for stream in IDS[:3]]
+    at = [0, 0, 0]
+    for counts in ((3, 1, 9), (1, 20, 1), (7, 1, 2)):
+        segments = [
+            (ids[start : start + count], cache)
+            for (ids, cache), start, count in zip(streams, at, counts, strict=True)
+        ]
+        found = decoder.extend(segments)
+        at = [start + count for start, count in zip(at, counts, strict=True)]
+        for row, full, end in zip(found, expected, at, strict=True):
+            assert (row - full[end - 1]).abs().max() <= 1e-4
 
 
 def test_long_contexts_are_read_in_pieces(tiny_llama4: Callable[..., PreTrainedModel]) -> None:
