@@ -5,27 +5,33 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
+import anyio
 import pytest
 import torch
 from structlog.testing import capture_logs
 from transformers import DynamicCache
 
 from agentkit.errors import ModelError
+from agentkit.messages import Message
 from agentkit.model.kernels import Weights
 from agentkit.model.kernels.build import build
 from agentkit.model.kernels.dispatch import LibraryUnusable, library, open_library
 from agentkit.model.local.fused import fuse_experts
 from agentkit.model.local.generation import Runtime
 from agentkit.model.local.linears import PackedLinear, linear_shape, pack_linear
+from agentkit.model.local.loading import load_local
 from agentkit.model.local.native import NativeDecoder
 from agentkit.model.local.prefix_store import PrefixPolicy
 from agentkit.model.local.routing import route_experts
+from agentkit.model.protocol import GenerationSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from transformers import PreTrainedModel
 
+    from agentkit.model.local import LocalModel
     from agentkit.model.local.kv_buffers import KvBuffers
 
 IDS = torch.randint(3, 500, (4, 60), generator=torch.Generator().manual_seed(1))
@@ -335,3 +341,33 @@ def test_a_plain_cache_still_works_beside_the_buffers(
     with torch.inference_mode():
         parts = [ours(part, past_key_values=cache).logits[0] for part in IDS[:1].split(13, dim=1)]
     assert (torch.cat(parts) - _full(theirs, IDS[0])).abs().max() <= 1e-4
+
+
+def _replies(model: LocalModel, texts: Sequence[str]) -> list[str]:
+    """Reply to each text greedily, in one conversation after the other."""
+    settings = GenerationSettings(max_tokens=40, temperature=0.0)
+
+    async def run() -> list[str]:
+        said = []
+        for text in texts:
+            deltas = [d async for d in model.generate([Message.user(text)], settings=settings)]
+            said.append(repr([d for d in deltas if type(d).__name__ != "FinishDelta"]))
+        return said
+
+    return anyio.run(run)
+
+
+def test_a_loaded_model_replies_as_it_does_without_the_step(
+    tiny_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = ["hello", "hello world", "something else", "hello world"]
+    steps: list[int] = []
+    run = NativeDecoder._run
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            NativeDecoder, "_run", lambda own, *rest: (steps.append(1), run(own, *rest))[1]
+        )
+        ours = _replies(load_local(tiny_directory), texts)
+    monkeypatch.setattr(NativeDecoder, "of", lambda model: None)
+    assert ours == _replies(load_local(tiny_directory), texts)
+    assert len(steps) >= 4
