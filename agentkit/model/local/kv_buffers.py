@@ -188,6 +188,8 @@ class KvBuffers(DynamicCache):  # type: ignore[misc]  # as above
     Layers of a kind that is not known here stay transformers' own.
     """
 
+    layers: list[DynamicLayer]
+
     def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__(config=config)
         self.layers = [_buffered(layer) for layer in self.layers]
