@@ -24,6 +24,7 @@ __all__ = [
     "ExpertWeights",
     "bf16_at_least",
     "check_matrix",
+    "empty_matrix",
     "pack_experts",
     "pack_matrix",
     "unpack_columns",
@@ -105,6 +106,11 @@ def pack_matrix(matrix: torch.Tensor, shape: MoeShape) -> tuple[torch.Tensor, to
     columns = _padded(matrix, inputs, outputs).view(inputs, outputs // PANEL, PANEL)
     _pack_into(columns, shape, words[0], scales, 0)
     return words[0], None if scales is None else scales[0]
+
+
+def empty_matrix(shape: MoeShape) -> torch.Tensor:
+    """Return room for the words of ``pack_matrix``, to be filled some panels at a time."""
+    return _allocate(shape, shape.padded_hidden // PANEL, shape.padded_intermediate)[0][0]
 
 
 def unpack_columns(

@@ -15,6 +15,7 @@ import torch
 
 from agentkit.errors import ModelError
 from agentkit.model.local.batch_policy import BatchPolicy
+from agentkit.model.local.kv_buffers import KvBuffers
 from agentkit.model.local.prefix_cache import PrefixCache
 from agentkit.model.local.sampling import Sampler, check_settings
 from agentkit.model.local.segments import forward_alone, forward_together, shares_passes
@@ -26,12 +27,16 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from agentkit.model.grammar import ReplyMatcher
+    from agentkit.model.local.native import NativeDecoder
     from agentkit.model.local.prefix_cache import StreamCache
     from agentkit.model.local.prefix_store import PrefixPolicy
     from agentkit.model.local.segments import Segment
     from agentkit.model.protocol import FinishReason, GenerationSettings
 
 __all__ = ["Generation", "Runtime", "run_pass"]
+
+# Up to so many tokens at once the native step is used: more are read faster as a prompt.
+_NATIVE_TOKENS = 16
 
 
 class Runtime:
@@ -41,6 +46,7 @@ class Runtime:
     between two passes. ``context_tokens``: the most that prompt and reply may be together.
     ``prefixes``: how much of past prompts is kept. ``batch``: how many streams have caches, and how
     many tokens these may hold.
+    ``native``: the model's own decode step.
     """
 
     def __init__(
@@ -51,8 +57,10 @@ class Runtime:
         prefill_tokens: int = 256,
         prefixes: PrefixPolicy | None = None,
         batch: BatchPolicy | None = None,
+        native: NativeDecoder | None = None,
     ) -> None:
         self._model = model
+        self.native = native
         self.context_tokens = context_tokens
         self.prefill_tokens = prefill_tokens
         self.vocab_size = int(model.get_output_embeddings().out_features)
@@ -62,6 +70,7 @@ class Runtime:
             prefixes,
             places=self.batch.streams,
             kv_tokens=self.batch.resolve_tokens(context_tokens),
+            buffers=native is not None,
         )
         # Whether several streams may be in one pass; else each has passes of its own.
         self.shares_passes = shares_passes(model)
@@ -79,6 +88,10 @@ class Runtime:
         This is the one place where the model runs. Where it breaks off, the caches of ``segments``
         are half filled and of no use.
         """
+        ahead = [(one.ids, one.kv) for one in segments if isinstance(one.kv, KvBuffers)]
+        few = sum(len(one.ids) for one in segments) <= _NATIVE_TOKENS
+        if self.native is not None and few and len(ahead) == len(segments):
+            return list(self.native.extend(ahead))
         with torch.inference_mode():
             if len(segments) > 1 and self.shares_passes:
                 rows = list(forward_together(self._model, segments))

@@ -23,6 +23,7 @@ from agentkit.model.local.chat import LocalModel
 from agentkit.model.local.checkpoint import inspect_checkpoint
 from agentkit.model.local.generation import Runtime
 from agentkit.model.local.hub import fetch_snapshot
+from agentkit.model.local.native import NativeDecoder
 from agentkit.model.local.open_weights import open_weights
 from agentkit.model.local.quiet import quiet_transformers
 from agentkit.model.local.weight_format import WeightFormat
@@ -173,7 +174,13 @@ def load_checkpoint(
         context_tokens=_context(model, context_tokens, directory),
         adapters=tuple(f"{one.directory.name} sha256:{one.sha256}" for one in merged),
     )
-    runtime = Runtime(model, context_tokens=info.context_tokens, prefixes=prefixes, batch=batch)
+    runtime = Runtime(
+        model,
+        context_tokens=info.context_tokens,
+        prefixes=prefixes,
+        batch=batch,
+        native=NativeDecoder.of(model),
+    )
     return LocalModel(runtime, tokenizer, prompt_format, info)
 
 

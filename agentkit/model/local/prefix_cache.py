@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from transformers import DynamicCache
 
+from agentkit.model.local.kv_buffers import KvBuffers
 from agentkit.model.local.kv_snapshot import take_snapshot
 from agentkit.model.local.prefix_store import PrefixPolicy, PrefixStore, common_prefix
 from agentkit.model.local.segments import Segment
@@ -69,7 +70,11 @@ class StreamCache:
 
 
 class PrefixCache:
-    """All KV caches of one model. Not shared between threads: the model's lock guards it."""
+    """All KV caches of one model. Not shared between threads: the model's lock guards it.
+
+    ``places``: caches at most; ``kv_tokens``: tokens at most. ``buffers``: keep keys and values in
+    buffers made ahead, which the native decode step needs.
+    """
 
     def __init__(
         self,
@@ -78,8 +83,10 @@ class PrefixCache:
         *,
         places: int,
         kv_tokens: int,
+        buffers: bool = False,
     ) -> None:
         self._config = config
+        self._buffers = buffers
         self._policy = policy or PrefixPolicy()
         self._places = places
         self._kv_tokens = kv_tokens
@@ -128,9 +135,11 @@ class PrefixCache:
             snapshot = take_snapshot(source.kv, self._config, source.ids)
             chosen = snapshot.cut(own) if snapshot is not None else None
         if chosen is None:
-            stream = StreamCache(DynamicCache(config=self._config), (), reserved)
+            stream = StreamCache(self._empty(), (), reserved)
         else:
-            stream = StreamCache(chosen.restore(self._config), chosen.ids, reserved)
+            stream = StreamCache(
+                chosen.restore(self._config, buffers=self._buffers), chosen.ids, reserved
+            )
         longest = max(longest, shared)
         if longest - len(stream.ids) >= self._policy.least_tokens:
             stream.keep_at(longest)
@@ -174,3 +183,6 @@ class PrefixCache:
             lives_on = own if gone is source else 0
             if len(gone.ids) - lives_on >= self._policy.least_tokens:
                 self.store.add(take_snapshot(gone.kv, self._config, gone.ids))
+
+    def _empty(self) -> DynamicCache:
+        return KvBuffers(self._config) if self._buffers else DynamicCache(config=self._config)
