@@ -6,6 +6,7 @@
 #pragma once
 
 #include <stdint.h>
+#include <unistd.h>
 
 namespace agentkit {
 
@@ -16,6 +17,16 @@ struct Stream {
   int64_t most_ahead = 0;              // never fetch further
   void (*refill)(Stream &) = nullptr;  // to the next span; leaves `left` 0 where there is none
 };
+
+// A quarter of the second-level cache, which the rows and the panel being multiplied share.
+inline int64_t bytes_ahead() {
+#if defined(_SC_LEVEL2_CACHE_SIZE)
+  static const int64_t bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+#else
+  constexpr int64_t bytes = 0;
+#endif
+  return bytes > 0 ? bytes / 4 : 128 << 10;
+}
 
 }  // namespace agentkit
 

@@ -1,8 +1,6 @@
 // The order in which one thread multiplies its panels, and the stream that runs ahead of it.
 #pragma once
 
-#include <unistd.h>
-
 #include "level.h"
 
 namespace agentkit {
@@ -154,16 +152,6 @@ class Walk {
   int64_t following_ = 0, following_end_ = 0;
   bool started_ = false;
 };
-
-// A quarter of the second-level cache, which the rows and the panel being multiplied share.
-inline int64_t bytes_ahead() {
-#if defined(_SC_LEVEL2_CACHE_SIZE)
-  static const int64_t bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
-#else
-  constexpr int64_t bytes = 0;
-#endif
-  return bytes > 0 ? bytes / 4 : 128 << 10;
-}
 
 // Fetches the panels of a walk, then those of another: the memory does not rest between phases.
 class PanelStream : public Stream {
