@@ -11,7 +11,7 @@ __all__ = ["ADAPTER_SHA256", "EMBEDDED_CHECKPOINT", "EMBEDDED_MODEL_ID"]
 EMBEDDED_MODEL_ID: Final = "agentkit/smollm2-135m-upcycled"
 """Its id in the licence table and in reports."""
 
-ADAPTER_SHA256: Final = "1c02fb5660a6567e161e6ed0da5732cf89c002fbec0382e42c24cc013e82a992"
+ADAPTER_SHA256: Final = "7f94d049d8f624e2dfaca7d6beae648e409aa36a64c6d548d6b9885704abe435"
 """SHA-256 of the adapter in the package."""
 
 # Raised whenever the same wheel and adapter would be built into other files.
