@@ -45,7 +45,7 @@ struct Task {
 
 // Segments of up to these rows are light: the memory limits them. The others are limited by
 // arithmetic.
-constexpr int64_t light_rows = 128;
+constexpr int64_t light_rows = 64;
 
 // Expert by expert, so that an expert's rows stay in the second-level cache while its panels pass
 // by; of an expert with many rows, as many at a time as fit (a chunk).
