@@ -18,18 +18,14 @@ from triton.runtime.jit import JITFunction, create_function_from_signature
 from agentkit.model.kernels import Gate, Weighting
 from agentkit.model.kernels.gpu import GpuExperts, GpuShape, GpuWeights, launch, pack_for_gpu
 
-AMPERE, HOPPER, MI300 = (
-    GPUTarget("cuda", 80, 32),
-    GPUTarget("cuda", 90, 32),
-    GPUTarget("hip", "gfx942", 64),
-)
+AMPERE, HOPPER = GPUTarget("cuda", 80, 32), GPUTarget("cuda", 90, 32)
 LAYERS = {
     "routed-bf16": (GpuWeights.BFLOAT16, torch.bfloat16, 1, True, 900, [AMPERE, HOPPER]),
     "biased-fp8": (GpuWeights.FLOAT8, torch.bfloat16, 4, False, 3, [AMPERE]),
-    "routed-int8": (GpuWeights.INT8, torch.bfloat16, 1, True, 3, [AMPERE, HOPPER, MI300]),
-    "biased-fp32": (GpuWeights.FLOAT32, torch.float32, 2, False, 70, [AMPERE, MI300]),
+    "routed-int8": (GpuWeights.INT8, torch.bfloat16, 1, True, 3, [AMPERE, HOPPER]),
+    "biased-fp32": (GpuWeights.FLOAT32, torch.float32, 2, False, 70, [AMPERE]),
     "biased-fp16": (GpuWeights.FLOAT16, torch.float16, 2, False, 900, [AMPERE, HOPPER]),
-    "biased-fp8-fp16": (GpuWeights.FLOAT8, torch.float16, 2, False, 900, [HOPPER, MI300]),
+    "biased-fp8-fp16": (GpuWeights.FLOAT8, torch.float16, 2, False, 900, [HOPPER]),
     "biased-int8-fp32": (GpuWeights.INT8, torch.float32, 2, False, 900, [AMPERE, HOPPER]),
 }
 
