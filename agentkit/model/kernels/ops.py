@@ -7,6 +7,8 @@ Weights in a GPU's layout go to the Triton kernels. Inference only: there is no 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from .dispatch import library
@@ -107,15 +109,24 @@ def _unflatten(
     tensors: list[torch.Tensor], numbers: list[int], reals: list[float]
 ) -> PackedExperts | GpuExperts:
     hidden, intermediate, experts, top_k, weights, group, shared, gate, weighting, gpu = numbers
-    sizes = (hidden, intermediate, experts, top_k)
     alpha, limit = reals
-    options = (group, bool(shared), Gate(gate), Weighting(weighting), alpha, limit)
+    plain = MoeShape(
+        hidden,
+        intermediate,
+        experts,
+        top_k,
+        shared=bool(shared),
+        gate=Gate(gate),
+        weighting=Weighting(weighting),
+        gate_alpha=alpha,
+        gate_limit=limit,
+    )
     gate_up, down, *rest = tensors
     scales, down_scales, bias, down_bias, router = (part if part.numel() else None for part in rest)
     parts = (gate_up, down, scales, down_scales, bias, down_bias, router)
     if gpu:
-        return GpuExperts(GpuShape(*sizes, GpuWeights(weights), *options), *parts)
-    return PackedExperts(MoeShape(*sizes, Weights(weights), *options), *parts)
+        return GpuExperts(GpuShape.of(plain, GpuWeights(weights), group), *parts)
+    return PackedExperts(replace(plain, weights=Weights(weights), group=group), *parts)
 
 
 @torch.library.custom_op("agentkit::moe_experts", mutates_args=())
