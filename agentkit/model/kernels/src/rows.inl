@@ -1,6 +1,4 @@
 // Everything around the products: widening, router, gates, combining and storing.
-#pragma once
-
 #include <string.h>
 
 #include "level.h"
