@@ -28,6 +28,7 @@ from agentkit.model.kernels.decode import (
     check_step,
 )
 from agentkit.model.kernels.dispatch import library, native_layer
+from agentkit.model.kernels.layer import PackedExperts
 from agentkit.model.local.fused import FusedMoe
 from agentkit.model.local.kv_buffers import KvBuffers
 from agentkit.model.local.linears import PackedEmbedding, PackedLinear, pack_module
@@ -172,7 +173,7 @@ class NativeDecoder:
         chunked = config.layer_types[number] == "chunked_attention"
         linears = [self._linear(getattr(attention, name)) for name in _GROUPS[0]]
         experts, dense = None, [NativeLinear()] * 3
-        if isinstance(block, FusedMoe):
+        if isinstance(block, FusedMoe) and isinstance(block.packed, PackedExperts):
             described = native_layer(block.packed, torch.float32)
             self._keep += [described, block.packed]
             experts = ctypes.addressof(described)
@@ -239,6 +240,7 @@ def _why_not(model: PreTrainedModel) -> str:
             "SiLU",
             "SiLUActivation",
         }
-        if not dense and not isinstance(block, FusedMoe):
+        fused = isinstance(block, FusedMoe) and isinstance(block.packed, PackedExperts)
+        if not dense and not fused:
             return f"a feed-forward is {type(block).__name__}"
     return ""
