@@ -27,6 +27,7 @@ CASES = int(os.environ.get("BENCH_TOOL_CASES", "540"))
 QUESTIONS = int(os.environ.get("BENCH_QUESTIONS", "60"))
 RESULTS = Path(__file__).parent / "results" / "tools.json"
 QUESTIONS_BAR = 0.80
+TOGETHER = 8  # cases that share the model's forward passes
 
 SPEC = """
 version: 1
@@ -55,6 +56,7 @@ async def unseen_tools() -> dict[str, object]:
                 model,
                 cases,
                 prompt_format=model.prompt_format,
+                together=TOGETHER,
                 progress=lambda done, _: bar.update(task, completed=done),
             )
     finally:
