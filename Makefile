@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint bench-turn bench-layer bench-tools bench-sandbox bench-gate doctor clean
+.PHONY: help demo test test-all lint bench-turn bench-layer bench-decode bench-tools bench-grammar bench-sandbox bench-gate doctor clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -38,8 +38,14 @@ bench-turn: $(VENV)/.installed ## Where one turn's time goes
 bench-layer: $(VENV)/.installed ## One expert layer against its peers and the machine's roof
 	$(BIN)/python benchmarks/layer.py
 
+bench-decode: $(VENV)/.installed ## Llama 4 end to end against its peers and the machine's bandwidth
+	$(BIN)/python benchmarks/decode.py
+
 bench-tools: $(VENV)/.installed ## How well the embedded model calls tools it was not trained on
 	$(BIN)/python benchmarks/tools.py
+
+bench-grammar: $(VENV)/.installed ## What the reply grammar costs a token of the embedded model
+	$(BIN)/python benchmarks/grammar.py
 
 bench-sandbox: $(VENV)/.installed ## Start and call times of both sandbox tiers
 	$(BIN)/python benchmarks/sandbox.py

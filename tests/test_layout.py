@@ -25,6 +25,7 @@ HEAVY = [
     "componentize_py",
     "docker",
     "cedarpy",
+    "triton",
 ]
 
 

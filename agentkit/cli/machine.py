@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from agentkit.cache import default_cache_directory
 from agentkit.errors import SandboxError
+from agentkit.model.embedded.identity import EMBEDDED_CHECKPOINT
 from agentkit.model.kernels.build import library_path
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def _guest(cache: Path) -> Part:
 
 
 def _model(cache: Path) -> Part:
-    if any(cache.glob("smollm2-135m-upcycled-*/manifest.json")):
+    if (cache / EMBEDDED_CHECKPOINT / "manifest.json").is_file():
         return Part("embedded model", State.OK, f"built, in {cache}")
     return Part("embedded model", State.LATER, "fetched (93 MB) and built at first use")
 

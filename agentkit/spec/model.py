@@ -116,6 +116,13 @@ class LocalModel(Section):
         description="Folders of LoRA adapters (peft's format) to merge into the weights, in order."
         " Each must name this model, or base_model, as its base.",
     )
+    streams: Annotated[int, Field(ge=1, le=256)] = Field(
+        default=8, description="At most this many replies are written at once, in shared passes."
+    )
+    queue: Annotated[int, Field(ge=0, le=65_536)] = Field(
+        default=32,
+        description="At most this many requests wait for a stream; the next one is refused.",
+    )
     generation: GenerationSpec = Field(
         default=GenerationSpec(), description="How the model samples."
     )

@@ -26,7 +26,7 @@ async def open_model(loaded: LoadedSpec, progress: Progress) -> ChatModel:
         return _remote(model)
     try:
         from agentkit.model.embedded import load_embedded  # noqa: PLC0415 - torch stays optional
-        from agentkit.model.local import WeightFormat, load_local  # noqa: PLC0415 - torch stays optional
+        from agentkit.model.local import BatchPolicy, WeightFormat, load_local  # noqa: PLC0415 - torch stays optional
     except ModuleNotFoundError as error:
         raise ModelError(
             f"models in this process need the package {error.name!r}",
@@ -47,6 +47,7 @@ async def open_model(loaded: LoadedSpec, progress: Progress) -> ChatModel:
             packed_cache=default_cache_directory() if model.packed_cache else None,
             adapters=[loaded.resolve(adapter) for adapter in model.adapters],
             base_model=model.base_model,
+            batch=BatchPolicy(model.streams, model.queue),
         )
 
     return await anyio.to_thread.run_sync(load)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import torch
 
 from agentkit.messages import Message
+from agentkit.model.embedded.adapter import merge_adapter
 from agentkit.model.encoding import PromptEncoder
 from agentkit.model.formats import ChatmlFormat
 from agentkit.model.protocol import Constraint
-from training.tool_use.adapter import export_adapter, import_adapter, merge_adapter
+from training.tool_use.adapter import export_adapter, import_adapter
 from training.tool_use.network import Network
 from training.tool_use.packing import Packer
 from training.tool_use.probe import continue_prompts

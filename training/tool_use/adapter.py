@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,10 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from agentkit.model.embedded.gguf_file import DenseModel
     from training.tool_use.network import AdaptedLinear, Network
 
-__all__ = ["export_adapter", "import_adapter", "merge_adapter"]
+__all__ = ["export_adapter", "import_adapter"]
 
 _LAYERS = {
     "qkv": ("attn_q", "attn_k", "attn_v"),
@@ -47,16 +45,6 @@ def import_adapter(network: Network, path: Path) -> None:
         for name, layer, number in _parts(network):
             layer.down[number].copy_(state[f"{name}.down"])
             layer.up[number].copy_(state[f"{name}.up"] / SCALE)
-
-
-def merge_adapter(dense: DenseModel, path: Path) -> DenseModel:
-    """Return ``dense`` with the adapter added to its weights, in fp32."""
-    state = load_file(path)
-    weights = dict(dense.weights)
-    for name in {key.rpartition(".")[0] for key in state}:
-        added = state[f"{name}.up"].float() @ state[f"{name}.down"].float()
-        weights[f"{name}.weight"] = weights[f"{name}.weight"] + added
-    return replace(dense, weights=weights)
 
 
 def _parts(network: Network) -> Iterator[tuple[str, AdaptedLinear, int]]:

@@ -61,7 +61,7 @@ class ToolReport:
         for name, rate in self.rates.items():
             figures["rates"][name]["share"] = round(rate.share, 4)
         figures["bars"] = {
-            name: {"bar": bar, "reached": round(found.share, 4), "holds": found.share >= bar}
+            name: {"bar": bar, "value": round(found.share, 4), "holds": found.share >= bar}
             for name, bar in _BARS.items()
             if (found := self.rates.get(name)) is not None
         }

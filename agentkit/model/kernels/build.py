@@ -33,10 +33,16 @@ _ANYWHERE: dict[str, tuple[str, list[str]]] = {
     "team": ("team.cpp", []),
     "levels": ("levels.cpp", []),
     "portable": ("level_float.cpp", ["-DAGENTKIT_VECTOR_BYTES=16"]),
+    "decode": ("decode.cpp", []),
+    "decode_step": ("decode_step.cpp", []),
+    "decode_linear": ("decode_linear.cpp", []),
+    "decode_portable": ("decode_level.cpp", ["-DAGENTKIT_VECTOR_BYTES=16"]),
 }
 _X86: dict[str, tuple[str, list[str]]] = {
     "avx2": ("level_float.cpp", ["-DAGENTKIT_VECTOR_BYTES=32", "-mavx2", "-mfma"]),
     "avx512": ("level_float.cpp", ["-DAGENTKIT_VECTOR_BYTES=64", *_AVX512]),
+    "decode_avx2": ("decode_level.cpp", ["-DAGENTKIT_VECTOR_BYTES=32", "-mavx2", "-mfma"]),
+    "decode_avx512": ("decode_level.cpp", ["-DAGENTKIT_VECTOR_BYTES=64", *_AVX512]),
     "avx512_bf16": ("level_bf16.cpp", ["-DAGENTKIT_VECTOR_BYTES=64", *_BF16]),
     "amx": ("level_bf16.cpp", ["-DAGENTKIT_VECTOR_BYTES=64", *_BF16, "-mamx-tile", "-mamx-bf16"]),
 }

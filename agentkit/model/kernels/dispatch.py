@@ -20,13 +20,21 @@ import torch
 from agentkit.errors import ModelError
 
 from .build import library_path, sources_digest
+from .decode import declare_decode
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from .layer import PackedExperts
 
-__all__ = ["KernelLibrary", "LibraryUnusable", "NativeLayer", "library", "open_library"]
+__all__ = [
+    "KernelLibrary",
+    "LibraryUnusable",
+    "NativeLayer",
+    "library",
+    "native_layer",
+    "open_library",
+]
 
 _ABI = 1
 _ACTIVATIONS = {torch.float32: 0, torch.bfloat16: 1}
@@ -108,6 +116,12 @@ class KernelLibrary:
                 raise LibraryUnusable(f"the library has no {name}") from error
             function.restype = result
             function.argtypes = arguments
+        declare_decode(self._c)
+
+    @property
+    def functions(self) -> ctypes.CDLL:
+        """The C functions, declared; call ``follow_torch_threads`` before one that computes."""
+        return self._c
 
     def borrow_torch_team(self) -> None:
         """Work on torch's OpenMP threads where they can be had, else stay with own ones."""
@@ -142,7 +156,7 @@ class KernelLibrary:
 
     def read(self, data: torch.Tensor) -> int:
         """Read all bytes of ``data`` once with all threads: a probe of the memory bandwidth."""
-        self._follow_torch_threads()
+        self.follow_torch_threads()
         return int(self._c.agentkit_moe_read(data.data_ptr(), data.nbytes))
 
     def run(
@@ -152,7 +166,7 @@ class KernelLibrary:
         _check_size("x", x, (len(x), packed.shape.hidden))
         _check_size("ids", ids, (len(x), packed.shape.top_k))
         _check_size("scores", scores, (len(x), packed.shape.top_k))
-        self._follow_torch_threads()
+        self.follow_torch_threads()
         out = torch.empty_like(x)
         status = self._c.agentkit_moe_run(
             _native(packed, x.dtype),
@@ -170,7 +184,7 @@ class KernelLibrary:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Do what ``reference_routed`` does; ``x`` contiguous on the CPU."""
         _check_size("x", x, (len(x), packed.shape.hidden))
-        self._follow_torch_threads()
+        self.follow_torch_threads()
         out = torch.empty_like(x)
         logits = torch.empty(len(x), packed.shape.experts)
         status = self._c.agentkit_moe_route_and_run(
@@ -179,7 +193,8 @@ class KernelLibrary:
         _check(status)
         return out, logits
 
-    def _follow_torch_threads(self) -> None:
+    def follow_torch_threads(self) -> None:
+        """Use as many threads as torch does now."""
         threads = torch.get_num_threads()
         if threads != self._threads:
             self._c.agentkit_moe_use_threads(threads)
@@ -208,28 +223,31 @@ def _native(packed: PackedExperts, activations: torch.dtype) -> object:
     """Return the C struct of ``packed``, made once for each dtype of the activations."""
     known = packed._native.get(activations)  # noqa: SLF001 - the struct's cache is meant for here
     if known is None:
-        shape = packed.shape
-        known = ctypes.byref(
-            NativeLayer(
-                shape.hidden,
-                shape.intermediate,
-                shape.padded_hidden,
-                shape.padded_intermediate,
-                shape.experts,
-                int(shape.shared),
-                shape.top_k,
-                shape.weights.value,
-                shape.group,
-                _ACTIVATIONS[activations],
-                shape.gate.value,
-                shape.weighting.value,
-                shape.gate_alpha,
-                shape.gate_limit,
-                *(None if tensor is None else tensor.data_ptr() for tensor in packed.tensors),
-            )
-        )
+        known = ctypes.byref(native_layer(packed, activations))
         packed._native[activations] = known  # noqa: SLF001 - as above
     return known
+
+
+def native_layer(packed: PackedExperts, activations: torch.dtype) -> NativeLayer:
+    """Return a new C struct of ``packed``; it points into the tensors, which must outlive it."""
+    shape = packed.shape
+    return NativeLayer(
+        shape.hidden,
+        shape.intermediate,
+        shape.padded_hidden,
+        shape.padded_intermediate,
+        shape.experts,
+        int(shape.shared),
+        shape.top_k,
+        shape.weights.value,
+        shape.group,
+        _ACTIVATIONS[activations],
+        shape.gate.value,
+        shape.weighting.value,
+        shape.gate_alpha,
+        shape.gate_limit,
+        *(None if tensor is None else tensor.data_ptr() for tensor in packed.tensors),
+    )
 
 
 def open_library(path: Path | None = None) -> KernelLibrary:

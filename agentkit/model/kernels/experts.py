@@ -18,6 +18,8 @@ from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS, grouped_mm_expe
 
 from agentkit.errors import ModelError
 
+from .gpu.layer import GpuExperts, GpuShape, GpuWeights, choose_weights, cpu_weights, triton_runs_on
+from .gpu.packing import pack_for_gpu
 from .layer import Gate, MoeShape, PackedExperts, Weights
 from .ops import experts_forward
 from .packing import ExpertWeights, pack_experts
@@ -43,23 +45,33 @@ _FORMATS = {torch.float32: Weights.FLOAT32, torch.bfloat16: Weights.BFLOAT16}
 
 
 def use_fused_experts(
-    model: nn.Module, *, weights: Weights | None = None, group: int = 32, release: bool = True
+    model: nn.Module,
+    *,
+    weights: Weights | GpuWeights | None = None,
+    group: int = 32,
+    release: bool = True,
+    interpret: bool = False,
 ) -> int:
     """Run the experts of ``model`` (a transformers model) on the kernel; return how many layers.
 
     ``weights``: their format, by default the model's own (fp32 or bf16); ``group``: inputs per
-    scale of int8 and int4. ``release`` frees the model's own copy of each packed layer, after which
-    the model can neither be saved nor trained nor moved. Zero layers leave the model unchanged.
+    scale of int8, int4 and fp8. ``release`` frees the model's own copy of each packed layer, after
+    which the model can neither be saved nor trained nor moved. A layer whose weights are on a GPU
+    runs on the Triton kernels; with ``interpret`` one on the CPU does too, in Triton's interpreter.
+    Zero layers leave the model unchanged. Raises ``ModelError`` for a format that the device has no
+    kernel for.
     """
     layers = [module for module in model.modules() if fits_kernel(module)]
     for module in layers:
-        attach_packed(module, _pack(module, weights, group), release=release)
+        attach_packed(module, _pack(module, weights, group, interpret=interpret), release=release)
     if layers:
         switch_to_kernel(model)
     return len(layers)
 
 
-def attach_packed(module: nn.Module, packed: PackedExperts, *, release: bool = True) -> None:
+def attach_packed(
+    module: nn.Module, packed: PackedExperts | GpuExperts, *, release: bool = True
+) -> None:
     """Give one experts module its packed weights; ``release`` frees its own."""
     # Not a buffer: it is no part of the state a model saves.
     object.__setattr__(module, _PACKED, packed)
@@ -99,7 +111,9 @@ def fits_kernel(module: nn.Module) -> bool:
     weight = getattr(module, "gate_up_proj", None)
     if not hasattr(module, "is_concatenated") or not isinstance(weight, nn.Parameter):
         return False
-    if not module.has_gate or module.has_post_expert_norm or weight.device.type not in _DEVICES:
+    if not module.has_gate or module.has_post_expert_norm:
+        return False
+    if weight.device.type not in _DEVICES and not triton_runs_on(weight.device):
         return False
     if _is_clamped(module):
         return True
@@ -126,16 +140,29 @@ def experts_shape(module: nn.Module, weights: Weights | None, group: int) -> Moe
     )
 
 
-def _pack(module: nn.Module, weights: Weights | None, group: int) -> PackedExperts:
+def _pack(
+    module: nn.Module, weights: Weights | GpuWeights | None, group: int, *, interpret: bool
+) -> PackedExperts | GpuExperts:
     """Pack one experts module of transformers."""
     gate_bias = up_bias = down_bias = None
     if module.has_bias:
         bias: torch.Tensor = module.gate_up_proj_bias  # type: ignore[assignment]  # as above
         gate_bias, up_bias = _halves(bias, interleaved=not module.is_concatenated)
         down_bias = module.down_proj_bias
+    experts = list(_experts(module))
+    own = experts[0][0]
+    if triton_runs_on(own.device, interpret=interpret):
+        chosen = choose_weights(weights, str(own.dtype))
+        return pack_for_gpu(
+            GpuShape.of(experts_shape(module, None, 0), chosen, group),
+            experts,
+            gate_bias=gate_bias,
+            up_bias=up_bias,
+            down_bias=down_bias,  # type: ignore[arg-type]  # as above
+        )
     return pack_experts(
-        experts_shape(module, weights, group),
-        list(_experts(module)),
+        experts_shape(module, cpu_weights(weights), group),
+        experts,
         gate_bias=gate_bias,
         up_bias=up_bias,
         down_bias=down_bias,  # type: ignore[arg-type]  # as above

@@ -2,14 +2,17 @@
 
 Eager code takes the short way to the library; under ``torch.compile`` and ``torch.export`` the same
 calls become ``agentkit::moe_experts`` and ``agentkit::moe_routed``, whose fakes give the shapes.
-Inference only: there is no backward.
+Weights in a GPU's layout go to the Triton kernels. Inference only: there is no backward.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from .dispatch import library
+from .gpu.layer import GpuExperts, GpuShape, GpuWeights
 from .layer import Gate, MoeShape, PackedExperts, Weighting, Weights
 from .reference import reference_experts, reference_routed
 
@@ -19,11 +22,11 @@ _DTYPES = frozenset({torch.float32, torch.bfloat16})
 
 
 def experts_forward(
-    x: torch.Tensor, ids: torch.Tensor, scores: torch.Tensor, packed: PackedExperts
+    x: torch.Tensor, ids: torch.Tensor, scores: torch.Tensor, packed: PackedExperts | GpuExperts
 ) -> torch.Tensor:
     """Send each token through its experts and return [tokens, hidden] in ``x``'s dtype.
 
-    ``x``: [tokens, hidden] fp32 or bf16; ``ids``: [tokens, top_k]; ``scores``: [tokens, top_k].
+    ``x``: [tokens, hidden] fp32 or bf16, on a GPU also fp16; ``ids``, ``scores``: [tokens, top_k].
     """
     if torch.compiler.is_compiling():
         out: torch.Tensor = torch.ops.agentkit.moe_experts(x, ids, scores, *_flatten(packed))
@@ -31,11 +34,13 @@ def experts_forward(
     return _experts(x, ids, scores, packed)
 
 
-def routed_forward(x: torch.Tensor, packed: PackedExperts) -> tuple[torch.Tensor, torch.Tensor]:
+def routed_forward(
+    x: torch.Tensor, packed: PackedExperts | GpuExperts
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Route in the kernel as Llama 4 does; return the output and the fp32 router logits.
 
-    ``x``: [tokens, hidden] fp32 or bf16. The logits are [tokens, experts]; a tie goes to the lowest
-    index, a score is the fp32 sigmoid of the logit.
+    ``x``: [tokens, hidden] fp32 or bf16, on a GPU also fp16. The logits are [tokens, experts]; a
+    tie goes to the lowest index, a score is the fp32 sigmoid of the logit.
     """
     if torch.compiler.is_compiling():
         out, logits = torch.ops.agentkit.moe_routed(x, *_flatten(packed))
@@ -48,8 +53,12 @@ def _native_runs(x: torch.Tensor) -> bool:
 
 
 def _experts(
-    x: torch.Tensor, ids: torch.Tensor, scores: torch.Tensor, packed: PackedExperts
+    x: torch.Tensor, ids: torch.Tensor, scores: torch.Tensor, packed: PackedExperts | GpuExperts
 ) -> torch.Tensor:
+    if isinstance(packed, GpuExperts):
+        from .gpu.launch import run_experts  # noqa: PLC0415 - Triton is an extra, loaded when used
+
+        return run_experts(x, ids, scores, packed)
     native = library()
     if native is None or not _native_runs(x):
         return reference_experts(x, ids, scores, packed)
@@ -61,7 +70,13 @@ def _experts(
     )
 
 
-def _routed(x: torch.Tensor, packed: PackedExperts) -> tuple[torch.Tensor, torch.Tensor]:
+def _routed(
+    x: torch.Tensor, packed: PackedExperts | GpuExperts
+) -> tuple[torch.Tensor, torch.Tensor]:
+    if isinstance(packed, GpuExperts):
+        from .gpu.launch import run_routed  # noqa: PLC0415 - as above
+
+        return run_routed(x, packed)
     native = library()
     if native is None or not _native_runs(x):
         return reference_routed(x, packed)
@@ -69,7 +84,7 @@ def _routed(x: torch.Tensor, packed: PackedExperts) -> tuple[torch.Tensor, torch
 
 
 def _flatten(
-    packed: PackedExperts,
+    packed: PackedExperts | GpuExperts,
 ) -> tuple[list[torch.Tensor], list[int], list[float]]:
     """``packed`` as an operator can take it: tensors (empty for absent), numbers, and reals."""
     shape = packed.shape
@@ -84,6 +99,7 @@ def _flatten(
         int(shape.shared),
         shape.gate.value,
         shape.weighting.value,
+        int(isinstance(packed, GpuExperts)),
     ]
     tensors = [absent if tensor is None else tensor for tensor in packed.tensors]
     return tensors, numbers, [shape.gate_alpha, shape.gate_limit]
@@ -91,23 +107,26 @@ def _flatten(
 
 def _unflatten(
     tensors: list[torch.Tensor], numbers: list[int], reals: list[float]
-) -> PackedExperts:
-    hidden, intermediate, experts, top_k, weights, group, shared, gate, weighting = numbers
-    shape = MoeShape(
+) -> PackedExperts | GpuExperts:
+    hidden, intermediate, experts, top_k, weights, group, shared, gate, weighting, gpu = numbers
+    alpha, limit = reals
+    plain = MoeShape(
         hidden,
         intermediate,
         experts,
         top_k,
-        Weights(weights),
-        group,
-        bool(shared),
-        Gate(gate),
-        Weighting(weighting),
-        *reals,
+        shared=bool(shared),
+        gate=Gate(gate),
+        weighting=Weighting(weighting),
+        gate_alpha=alpha,
+        gate_limit=limit,
     )
     gate_up, down, *rest = tensors
     scales, down_scales, bias, down_bias, router = (part if part.numel() else None for part in rest)
-    return PackedExperts(shape, gate_up, down, scales, down_scales, bias, down_bias, router)
+    parts = (gate_up, down, scales, down_scales, bias, down_bias, router)
+    if gpu:
+        return GpuExperts(GpuShape.of(plain, GpuWeights(weights), group), *parts)
+    return PackedExperts(replace(plain, weights=Weights(weights), group=group), *parts)
 
 
 @torch.library.custom_op("agentkit::moe_experts", mutates_args=())

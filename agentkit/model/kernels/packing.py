@@ -20,7 +20,16 @@ from .layer import PANEL, MoeShape, PackedExperts, Weights
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["ExpertWeights", "pack_experts", "pack_matrix", "unpack_columns", "unpack_expert"]
+__all__ = [
+    "ExpertWeights",
+    "bf16_at_least",
+    "check_matrix",
+    "empty_matrix",
+    "pack_experts",
+    "pack_matrix",
+    "unpack_columns",
+    "unpack_expert",
+]
 
 ExpertWeights = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """gate [hidden, intermediate], up [hidden, intermediate], down [intermediate, hidden]."""
@@ -55,9 +64,9 @@ def pack_experts(
     gate_up, gate_up_scales = _allocate(shape, inner // _GATE, hidden)
     down, down_scales = _allocate(shape, hidden // PANEL, inner)
     for number, (gate, up, out) in enumerate(experts):
-        _check(gate, (shape.hidden, shape.intermediate), f"gate of expert {number}")
-        _check(up, (shape.hidden, shape.intermediate), f"up of expert {number}")
-        _check(out, (shape.intermediate, shape.hidden), f"down of expert {number}")
+        check_matrix(gate, (shape.hidden, shape.intermediate), f"gate of expert {number}")
+        check_matrix(up, (shape.hidden, shape.intermediate), f"up of expert {number}")
+        check_matrix(out, (shape.intermediate, shape.hidden), f"down of expert {number}")
         columns = _interleave(_padded(gate, hidden, inner), _padded(up, hidden, inner))
         _pack_into(columns, shape, gate_up[number], gate_up_scales, number)
         columns = _padded(out, inner, hidden).view(inner, hidden // PANEL, PANEL)
@@ -99,6 +108,11 @@ def pack_matrix(matrix: torch.Tensor, shape: MoeShape) -> tuple[torch.Tensor, to
     return words[0], None if scales is None else scales[0]
 
 
+def empty_matrix(shape: MoeShape) -> torch.Tensor:
+    """Return room for the words of ``pack_matrix``, to be filled some panels at a time."""
+    return _allocate(shape, shape.padded_hidden // PANEL, shape.padded_intermediate)[0][0]
+
+
 def unpack_columns(
     words: torch.Tensor, scales: torch.Tensor | None, shape: MoeShape
 ) -> torch.Tensor:
@@ -107,7 +121,8 @@ def unpack_columns(
     return columns.reshape(len(columns), -1)
 
 
-def _check(tensor: torch.Tensor, size: tuple[int, int], name: str) -> None:
+def check_matrix(tensor: torch.Tensor, size: tuple[int, int], name: str) -> None:
+    """Raise ``ModelError`` if ``tensor``, called ``name``, is not of this size."""
     if tuple(tensor.shape) != size:
         raise ModelError(
             f"{name} is {list(tensor.shape)}, the layer's shape wants {list(size)}",
@@ -186,13 +201,16 @@ def _pack_into(
 
 def _quantise(groups: torch.Tensor, weights: Weights) -> tuple[torch.Tensor, torch.Tensor]:
     """Turn ``groups`` [g, group, panels, 64] into biased uint8 and bf16 scales [g, panels, 64]."""
-    if weights is Weights.INT8:
-        scale = _bf16_at_least(groups.abs().amax(dim=1) / 127)
-        return _biased(_rounded(groups, scale, -127, 127), weights), scale
-    # The extreme gets -8, the side with one more step (as in GGUF's Q4_0).
+    # The extreme goes to the side with one more step (as in GGUF's Q4_0): a scale has a sign.
     largest = groups.amax(dim=1)
     smallest = groups.amin(dim=1)
-    extreme = torch.where(largest > -smallest, largest, smallest)
+    upwards = largest > -smallest
+    extreme = torch.where(upwards, largest, smallest)
+    if weights is Weights.INT8:
+        opposite = torch.where(upwards, smallest, largest)
+        size = bf16_at_least(torch.maximum(extreme.abs() / 128, opposite.abs() / 127))
+        scale = torch.where(upwards, -size, size)
+        return _biased(_rounded(groups, scale, -128, 127), weights), scale
     best_scale = torch.zeros_like(extreme, dtype=torch.bfloat16)
     best_error = torch.full_like(extreme, torch.inf)
     for shrink in _INT4_SHRINK:
@@ -213,7 +231,7 @@ def _biased(values: torch.Tensor, weights: Weights) -> torch.Tensor:
     return (values + _BIAS[weights]).to(torch.uint8)
 
 
-def _bf16_at_least(values: torch.Tensor) -> torch.Tensor:
+def bf16_at_least(values: torch.Tensor) -> torch.Tensor:
     """Round up to bfloat16, so that a group's extreme is not clipped."""
     rounded = values.to(torch.bfloat16)
     above = (rounded.view(torch.int16) + 1).view(torch.bfloat16)

@@ -8,15 +8,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from agentkit.model.local.batch_policy import BatchPolicy
     from agentkit.model.local.chat import LocalModel
     from agentkit.model.local.loading import load_local
     from agentkit.model.local.prefix_store import PrefixPolicy
     from agentkit.model.local.weight_format import WeightFormat
     from agentkit.progress import Progress
 
-__all__ = ["LocalModel", "PrefixPolicy", "Progress", "WeightFormat", "load_local"]
+__all__ = ["BatchPolicy", "LocalModel", "PrefixPolicy", "Progress", "WeightFormat", "load_local"]
 
 _HOMES = {
+    "BatchPolicy": "batch_policy",
     "LocalModel": "chat",
     "PrefixPolicy": "prefix_store",
     "Progress": "progress",

@@ -1,8 +1,8 @@
 """The in-process chat model: renders, generates in a worker thread, streams deltas.
 
-Each forward pass is one hop to a worker thread, so between two tokens nothing runs that could not
-be left: closing the iterator or cancelling the task ends the generation with the pass that is
-under way, and the model stays usable.
+Forward passes run in the model's own thread, shared by all generations (see ``scheduler``); each
+generation waits for its tokens in a worker thread. Closing the iterator or cancelling the task
+takes the generation out at once, whatever pass is under way, and the model stays usable.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from agentkit.model.encoding import PromptEncoder
 from agentkit.model.grammar import ReplyGrammar
 from agentkit.model.local.detokenise import TextStream, TokenBytes
 from agentkit.model.local.generation import Generation
+from agentkit.model.local.scheduler import Scheduler
 from agentkit.model.protocol import (
     Constraint,
     FinishDelta,
@@ -44,9 +45,10 @@ _CALL_OPENERS = ("[", "{", "<", "`")
 
 
 class LocalModel:
-    """A ``ChatModel`` and ``PromptModel`` in this process; one generation at a time.
+    """A ``ChatModel`` and ``PromptModel`` in this process; generations share forward passes.
 
-    Made by ``load_local`` and ``load_embedded``.
+    Made by ``load_local`` and ``load_embedded``. Where too many wait already (see ``BatchPolicy``),
+    ``generate`` raises ``ModelError``.
     """
 
     def __init__(
@@ -66,8 +68,7 @@ class LocalModel:
             vocabulary[token] for token in prompt_format.stop_tokens if token in vocabulary
         )
         self._grammar = ReplyGrammar(tokenizer, runtime.vocab_size, sorted(self._stop_ids))
-        self._turn = anyio.Semaphore(1)
-        self._current: Generation | None = None
+        self._scheduler = Scheduler(runtime)
 
     @property
     def info(self) -> ModelInfo:
@@ -129,10 +130,9 @@ class LocalModel:
                 yield delta
 
     async def aclose(self) -> None:
-        """Stop what is running and release the weights; later calls raise ``ModelError``."""
+        """End every generation as ``cancelled``, release the weights; later calls raise."""
         runtime, self._runtime = self._runtime, None
-        if self._current is not None:
-            self._current.close()
+        self._scheduler.close()
         if runtime is not None:
             await anyio.to_thread.run_sync(runtime.close)
 
@@ -144,23 +144,26 @@ class LocalModel:
         tools: Sequence[FunctionDeclaration] = (),
         constraint: Constraint = Constraint(),
     ) -> AsyncGenerator[TextDelta | FinishDelta, None]:
-        async with self._turn:
-            generation = await anyio.to_thread.run_sync(
-                self._start, prompt, settings, tools, constraint
-            )
-            self._current = generation
-            stream = TextStream(self._token_bytes)
-            try:
-                while generation.finish is None:
-                    tokens = await anyio.to_thread.run_sync(generation.step)
-                    if text := stream.push(tokens):
-                        yield TextDelta(text)
-                if text := stream.finish():
+        generation = await anyio.to_thread.run_sync(
+            self._start, prompt, settings, tools, constraint
+        )
+        ticket = self._scheduler.submit(generation)
+        stream = TextStream(self._token_bytes)
+        # Of its own, so that waiting generations take no place from the process's other threads.
+        thread = anyio.CapacityLimiter(1)
+        try:
+            last = False
+            while not last:
+                tokens, last = await anyio.to_thread.run_sync(
+                    ticket.take, abandon_on_cancel=True, limiter=thread
+                )
+                if text := stream.push(tokens):
                     yield TextDelta(text)
-                yield FinishDelta(generation.finish, generation.usage, generation.scores)
-            finally:
-                generation.close()
-                self._current = None
+            if text := stream.finish():
+                yield TextDelta(text)
+            yield FinishDelta(ticket.finish, ticket.usage, generation.scores)
+        finally:
+            ticket.close()
 
     def _start(
         self,

@@ -1,7 +1,7 @@
-"""The decode loop: read the prompt in chunks, then write one token after the other.
+"""The decode loop of one stream: read the prompt in chunks, then write one token after the other.
 
-A ``Generation`` is advanced by ``step``: each call is one forward pass at most, so whoever drives
-it can stop between any two tokens. Tokens that the grammar leaves no choice about are not sampled:
+A ``Generation`` knows what goes into the next pass and what to make of its logits; ``run_pass``
+runs one pass for several of them. Tokens that the grammar leaves no choice about are not sampled:
 they are taken together and go through the model in one pass.
 """
 
@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING
 import torch
 
 from agentkit.errors import ModelError
+from agentkit.model.local.batch_policy import BatchPolicy
+from agentkit.model.local.kv_buffers import KvBuffers
 from agentkit.model.local.prefix_cache import PrefixCache
 from agentkit.model.local.sampling import Sampler, check_settings
+from agentkit.model.local.segments import forward_alone, forward_together, shares_passes
 from agentkit.model.protocol import TokenUsage
 
 if TYPE_CHECKING:
@@ -24,18 +27,26 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from agentkit.model.grammar import ReplyMatcher
+    from agentkit.model.local.native import NativeDecoder
+    from agentkit.model.local.prefix_cache import StreamCache
     from agentkit.model.local.prefix_store import PrefixPolicy
+    from agentkit.model.local.segments import Segment
     from agentkit.model.protocol import FinishReason, GenerationSettings
 
-__all__ = ["Generation", "Runtime"]
+__all__ = ["Generation", "Runtime", "run_pass"]
+
+# Up to so many tokens at once the native step is used: more are read faster as a prompt.
+_NATIVE_TOKENS = 16
 
 
 class Runtime:
-    """A model with its KV cache; one forward pass at a time.
+    """A model with the KV caches of its streams; one forward pass at a time.
 
-    ``prefill_tokens``: how many tokens of a prompt are read in one pass; a stop takes effect
+    ``prefill_tokens``: how many tokens of prompts are read in one pass; a stop takes effect
     between two passes. ``context_tokens``: the most that prompt and reply may be together.
-    ``prefixes``: how much of past prompts is kept.
+    ``prefixes``: how much of past prompts is kept. ``batch``: how many streams have caches, and how
+    many tokens these may hold.
+    ``native``: the model's own decode step.
     """
 
     def __init__(
@@ -45,13 +56,25 @@ class Runtime:
         context_tokens: int,
         prefill_tokens: int = 256,
         prefixes: PrefixPolicy | None = None,
+        batch: BatchPolicy | None = None,
+        native: NativeDecoder | None = None,
     ) -> None:
         self._model = model
+        self.native = native
         self.context_tokens = context_tokens
         self.prefill_tokens = prefill_tokens
         self.vocab_size = int(model.get_output_embeddings().out_features)
-        self.cache = PrefixCache(model.config, prefixes)
-        # Held during a pass: one whose caller was cancelled ends before the next one begins.
+        self.batch = batch or BatchPolicy()
+        self.cache = PrefixCache(
+            model.config,
+            prefixes,
+            places=self.batch.streams,
+            kv_tokens=self.batch.resolve_tokens(context_tokens),
+            buffers=native is not None,
+        )
+        # Whether several streams may be in one pass; else each has passes of its own.
+        self.shares_passes = shares_passes(model)
+        # Held during a pass, and by whoever else touches the caches.
         self.lock = threading.Lock()
 
     def close(self) -> None:
@@ -59,21 +82,53 @@ class Runtime:
         with self.lock:
             self.cache.close()
 
-    def forward(self, ids: Sequence[int]) -> torch.Tensor:
-        """Append ``ids`` to the cache; return the logits [vocab] fp32 after the last of them."""
+    def forward_segments(self, segments: Sequence[Segment]) -> list[torch.Tensor]:
+        """Append each segment to its stream's cache; return the logits [vocab] fp32 after each.
+
+        This is the one place where the model runs. Where it breaks off, the caches of ``segments``
+        are half filled and of no use.
+        """
+        ahead = [(one.ids, one.kv) for one in segments if isinstance(one.kv, KvBuffers)]
+        few = sum(len(one.ids) for one in segments) <= _NATIVE_TOKENS
+        if self.native is not None and few and len(ahead) == len(segments):
+            return list(self.native.extend(ahead))
+        with torch.inference_mode():
+            if len(segments) > 1 and self.shares_passes:
+                rows = list(forward_together(self._model, segments))
+            else:
+                rows = [forward_alone(self._model, segment) for segment in segments]
+        # Copies made outside inference mode, which a grammar may mask in place.
+        return [row.to("cpu", torch.float32, copy=True) for row in rows]
+
+
+def run_pass(
+    runtime: Runtime, members: Sequence[tuple[Generation, int]]
+) -> list[tuple[int, ...] | Exception]:
+    """Run one pass for all ``members``: an open generation each, and how many tokens it may read.
+
+    Returns for each the tokens that the pass decided, none while its prompt is being read; or what
+    went wrong in choosing them, which is that generation's own. Raises what the pass itself raised;
+    its members' caches are of no use then.
+    """
+    with runtime.lock:
+        started = perf_counter()
+        opened = [(one, one.cache, one.cache.segment(one.pending, most)) for one, most in members]
         try:
-            with torch.inference_mode():
-                batch = torch.tensor([list(ids)], device=self._model.device)
-                out = self._model(
-                    input_ids=batch, past_key_values=self.cache.kv, use_cache=True, logits_to_keep=1
-                )
+            logits = runtime.forward_segments([segment for _, _, segment in opened])
         except BaseException:
-            self.cache.forget()
+            for _, cache, _ in opened:
+                cache.broken = True
             raise
-        self.cache.note_pass(ids)
-        # A copy made outside inference mode, which a grammar may mask in place.
-        logits: torch.Tensor = out.logits[0, -1].to("cpu", torch.float32, copy=True)
-        return logits
+        for _, cache, segment in opened:
+            runtime.cache.note_pass(cache, segment.ids)
+        seconds = perf_counter() - started
+        results: list[tuple[int, ...] | Exception] = []
+        for (one, _, segment), row in zip(opened, logits, strict=True):
+            try:
+                results.append(one.take(len(segment.ids), row, seconds))
+            except Exception as error:  # noqa: BLE001  told to its own stream alone
+                results.append(error)
+        return results
 
 
 class Generation:
@@ -104,75 +159,82 @@ class Generation:
                 " the model with a larger context_tokens",
             )
         self._runtime = runtime
-        self._prompt = list(prompt)
         self._sampler = Sampler(settings)
         self._max_tokens = min(settings.max_tokens, runtime.context_tokens - len(prompt))
         self._stop_ids = stop_ids
         self._matcher = matcher
         self._score = score or {}
-        self._pending: list[int] = []
-        self._cached: int | None = None
+        self._cache: StreamCache | None = None
+        self._cached = 0
         self._written: list[int] = []
         self._prefill_s = 0.0
         self._decode_s = 0.0
-        self._closed = False
+        self.prompt = list(prompt)
+        self.pending: list[int] = []
         self.scores: dict[str, float] = {}
         self.finish: FinishReason | None = None
 
     @property
+    def tokens(self) -> int:
+        """The most tokens that prompt and reply can come to."""
+        return len(self.prompt) + self._max_tokens
+
+    @property
+    def reading(self) -> bool:
+        """Whether the prompt is still being read."""
+        return not self._written
+
+    @property
+    def cache(self) -> StreamCache:
+        """The stream's own cache, once ``open`` was called."""
+        if self._cache is None:
+            raise ModelError("this generation has no cache yet", cure="open it first")
+        return self._cache
+
+    @property
     def usage(self) -> TokenUsage:
-        """Tokens and seconds so far. ``completion_tokens`` counts a stop token as well."""
+        """Tokens and seconds so far. ``completion_tokens`` counts a stop token as well.
+
+        Seconds are those of the passes the stream was in, whoever else was in them.
+        """
         return TokenUsage(
-            prompt_tokens=len(self._prompt),
-            cached_tokens=self._cached or 0,
+            prompt_tokens=len(self.prompt),
+            cached_tokens=self._cached,
             completion_tokens=len(self._written),
             prefill_s=self._prefill_s,
             decode_s=self._decode_s,
         )
 
-    def close(self) -> None:
-        """Let no further pass begin; callable from any thread, at any time."""
-        self._closed = True
+    def open(self) -> None:
+        """Take a cache, with as much of the prompt as is known already; hold the runtime's lock."""
+        self._cache = self._runtime.cache.open(self.prompt, self.tokens)
+        self._cached = len(self._cache.ids)
+        self.pending = self.prompt[self._cached :]
 
-    def step(self) -> tuple[int, ...]:
-        """Run one pass and return the tokens it decided: none while the prompt is being read.
+    def release(self) -> None:
+        """Give the cache back, if it has one; hold the runtime's lock."""
+        cache, self._cache = self._cache, None
+        if cache is not None:
+            self._runtime.cache.release(cache)
 
-        Several tokens come at once where the grammar forces them; a stop token is not returned.
+    def take(self, read: int, logits: torch.Tensor, seconds: float) -> tuple[int, ...]:
+        """Note that a pass of ``seconds`` read that many tokens; return the tokens it decided.
+
+        Several come at once where the grammar forces them; a stop token is not returned.
         """
-        with self._runtime.lock:
-            if self._closed and self.finish is None:
-                self.finish = "cancelled"
-            if self.finish is not None:
-                return ()
-            started = perf_counter()
-            self._own_cache()
-            reading = not self._written
-            most = self._runtime.cache.pass_tokens(self._runtime.prefill_tokens)
-            part = self._pending[:most]
-            self._pending = self._pending[len(part) :]
-            logits = self._runtime.forward(part)
-            read = perf_counter()
-            tokens = () if self._pending else self._decide(logits)
-            if reading:
-                self._prefill_s += read - started
-                self._decode_s += perf_counter() - read
-            else:
-                self._decode_s += perf_counter() - started
-            return tokens
-
-    def _own_cache(self) -> None:
-        """Start from, or after another generation's pass return to, the own prefix."""
-        cache = self._runtime.cache
-        if cache.owner is not self:
-            known = self._prompt + self._written
-            reused = cache.reuse(known)
-            cache.owner = self
-            self._pending = known[reused:]
-            if self._cached is None:
-                self._cached = reused
+        started = perf_counter()
+        reading = self.reading
+        self.pending = self.pending[read:]
+        tokens = () if self.pending else self._decide(logits)
+        if reading:
+            self._prefill_s += seconds
+            self._decode_s += perf_counter() - started
+        else:
+            self._decode_s += seconds + perf_counter() - started
+        return tokens
 
     def _decide(self, logits: torch.Tensor) -> tuple[int, ...]:
-        """Choose the next tokens, queue them for the next pass, and see whether the reply ends."""
+        """Choose the next tokens, leave them for the next pass, and see whether the reply ends."""
         if not self._written and self._score:
             probabilities = torch.softmax(logits, dim=-1)
             self.scores = {text: float(probabilities[i]) for text, i in self._score.items()}
@@ -187,7 +249,7 @@ class Generation:
             self.finish = "stop"
         elif len(self._written) >= self._max_tokens:
             self.finish = "length"
-        self._pending = tokens
+        self.pending = tokens
         return tuple(tokens)
 
     def _forced(self) -> list[int]:

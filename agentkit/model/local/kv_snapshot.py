@@ -1,8 +1,8 @@
 """The keys and values of a prefix, taken out of transformers' cache, cut, and put back.
 
-A snapshot is references: transformers' layers never write into a tensor they hold, so taking one
-copies nothing. It can be cut to its first ``m`` tokens where every layer still holds what token
-``m`` may look at:
+A snapshot is references: neither transformers' layers nor ``kv_buffers`` write again into what they
+handed out, so taking one copies nothing. It can be cut to its first ``m`` tokens where every layer
+still holds what token ``m`` may look at:
 
 - a full layer holds everything;
 - a sliding layer holds its last ``window - 1`` tokens, and the cut would need the same many before
@@ -20,14 +20,17 @@ import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
+from agentkit.model.local.kv_buffers import BufferedLayer, BufferedWindowLayer, KvBuffers
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from transformers import PreTrainedConfig
 
-__all__ = ["KvSnapshot", "LayerKind", "take_snapshot"]
+__all__ = ["KvSnapshot", "LayerKind", "layer_kinds", "take_snapshot"]
 
 _INT8 = 127
+_KNOWN = {DynamicLayer, DynamicSlidingWindowLayer, BufferedLayer, BufferedWindowLayer}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +102,19 @@ class KvSnapshot:
             found[f"{name}.scale"] = scale
         return KvSnapshot(self.ids, self.kinds, found, self.dtype)
 
-    def restore(self, config: PreTrainedConfig) -> DynamicCache:
-        """Return a cache of transformers that goes on after the last token."""
-        cache = DynamicCache(config=config)
+    def compact(self) -> KvSnapshot:
+        """Return it without the rest of the buffers that its tensors are views of."""
+        found = {
+            name: tensor.clone(memory_format=torch.contiguous_format)
+            if tensor.untyped_storage().nbytes() > tensor.nbytes
+            else tensor
+            for name, tensor in self.tensors.items()
+        }
+        return KvSnapshot(self.ids, self.kinds, found, self.dtype)
+
+    def restore(self, config: PreTrainedConfig, *, buffers: bool = False) -> DynamicCache:
+        """Return a cache that goes on after the last token; ``buffers``: as ``KvBuffers``."""
+        cache = KvBuffers(config) if buffers else DynamicCache(config=config)
         for number, layer in enumerate(cache.layers):
             keys, values = self._wide(f"{number}.k"), self._wide(f"{number}.v")
             layer.lazy_initialization(keys, values)
@@ -120,18 +133,23 @@ def take_snapshot(
     cache: DynamicCache, config: PreTrainedConfig, ids: Sequence[int]
 ) -> KvSnapshot | None:
     """Return the state after ``ids``; None for layers of a kind that is not known here."""
+    kinds = layer_kinds(cache, config)
+    if not ids or kinds is None or not all(layer.is_initialized for layer in cache.layers):
+        return None
+    tensors: dict[str, torch.Tensor] = {}
+    for number, layer in enumerate(cache.layers):
+        tensors |= {f"{number}.k": layer.keys, f"{number}.v": layer.values}
+    return KvSnapshot(tuple(ids), kinds, tensors, cache.layers[0].keys.dtype)
+
+
+def layer_kinds(cache: DynamicCache, config: PreTrainedConfig) -> tuple[LayerKind, ...] | None:
+    """Return how far back each layer looks; None for layers of a kind that is not known here."""
     types = getattr(config, "layer_types", None) or []
     kinds: list[LayerKind] = []
-    tensors: dict[str, torch.Tensor] = {}
-    dtype = torch.float32
     for number, layer in enumerate(cache.layers):
-        if type(layer) not in {DynamicLayer, DynamicSlidingWindowLayer} or not layer.is_initialized:
+        if type(layer) not in _KNOWN:
             return None
         chunked = number < len(types) and types[number] == "chunked_attention"
         window = layer.sliding_window if isinstance(layer, DynamicSlidingWindowLayer) else 0
         kinds.append(LayerKind(window, chunked))
-        tensors |= {f"{number}.k": layer.keys, f"{number}.v": layer.values}
-        dtype = layer.keys.dtype
-    if not ids or not kinds:
-        return None
-    return KvSnapshot(tuple(ids), tuple(kinds), tensors, dtype)
+    return tuple(kinds) or None

@@ -23,6 +23,7 @@ from agentkit.model.local.chat import LocalModel
 from agentkit.model.local.checkpoint import inspect_checkpoint
 from agentkit.model.local.generation import Runtime
 from agentkit.model.local.hub import fetch_snapshot
+from agentkit.model.local.native import NativeDecoder
 from agentkit.model.local.open_weights import open_weights
 from agentkit.model.local.quiet import quiet_transformers
 from agentkit.model.local.weight_format import WeightFormat
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from agentkit.model.formats import PromptFormat
+    from agentkit.model.local.batch_policy import BatchPolicy
     from agentkit.model.local.open_weights import OpenedWeights
     from agentkit.model.local.prefix_store import PrefixPolicy
     from agentkit.progress import Progress
@@ -60,6 +62,7 @@ def load_local(
     adapters: Sequence[Path] = (),
     base_model: str | None = None,
     prefixes: PrefixPolicy | None = None,
+    batch: BatchPolicy | None = None,
 ) -> LocalModel:
     """Return the model in a directory, or of a hub id (``org/name``) at ``revision``.
 
@@ -68,7 +71,8 @@ def load_local(
     model was made for. ``weights``: int8 or int4 for experts and linears. ``packed_cache``: a
     directory that keeps packed weights for the next start. ``adapters``: folders of LoRA adapters
     to merge, made for this model or for ``base_model``. ``prefixes``: how much of past
-    prompts is kept. Raises ``ModelError``.
+    prompts is kept. ``batch``: how many generations run at once and how many wait. Raises
+    ``ModelError``.
     """
     report = progress or silent
     directory = Path(path_or_id).expanduser()
@@ -85,6 +89,7 @@ def load_local(
             adapters=adapters,
             base_model=base_model,
             prefixes=prefixes,
+            batch=batch,
         )
     if revision is None:
         raise ModelError(
@@ -105,6 +110,7 @@ def load_local(
         adapters=adapters,
         base_model=base_model,
         prefixes=prefixes,
+        batch=batch,
     )
 
 
@@ -122,6 +128,7 @@ def load_checkpoint(
     adapters: Sequence[Path] = (),
     base_model: str | None = None,
     prefixes: PrefixPolicy | None = None,
+    batch: BatchPolicy | None = None,
 ) -> LocalModel:
     """Return the model in ``directory`` under a name and revision of the caller's.
 
@@ -167,7 +174,13 @@ def load_checkpoint(
         context_tokens=_context(model, context_tokens, directory),
         adapters=tuple(f"{one.directory.name} sha256:{one.sha256}" for one in merged),
     )
-    runtime = Runtime(model, context_tokens=info.context_tokens, prefixes=prefixes)
+    runtime = Runtime(
+        model,
+        context_tokens=info.context_tokens,
+        prefixes=prefixes,
+        batch=batch,
+        native=NativeDecoder.of(model),
+    )
     return LocalModel(runtime, tokenizer, prompt_format, info)
 
 

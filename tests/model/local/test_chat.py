@@ -86,9 +86,10 @@ async def test_leaving_the_iterator_stops_within_one_token(tiny_model: LocalMode
     async with aclosing(tiny_model.generate(SAY, settings=LONG)) as deltas:
         async for _ in deltas:
             break
-    after = len(passes)
+    with tiny_model._runtime.lock:  # the pass that was under way ends first
+        after = len(passes)
     await anyio.sleep(0.1)
-    assert len(passes) == after
+    assert len(passes) <= after + 1  # one may have been about to begin
     assert after < 50
     assert _finish(await _all(tiny_model.generate(SAY, settings=GenerationSettings(max_tokens=2))))
 
@@ -99,8 +100,8 @@ async def test_a_cancelled_task_leaves_the_model_usable(tiny_model: LocalModel) 
     fresh = await _all(tiny_model.generate(SAY, settings=GenerationSettings(max_tokens=8)))
     tiny_model._runtime.cache.forget()
     started = threading.Event()
-    run = tiny_model._runtime.forward
-    tiny_model._runtime.forward = lambda ids: (started.set(), run(ids))[1]
+    run = tiny_model._runtime.forward_segments
+    tiny_model._runtime.forward_segments = lambda segments: (started.set(), run(segments))[1]
 
     async def endless() -> None:
         await _all(tiny_model.generate(SAY, settings=LONG))
@@ -256,6 +257,9 @@ async def test_closing_ends_a_running_reply(tiny_model: LocalModel) -> None:
 
 def _count_passes(model: LocalModel) -> list[int]:
     passes: list[int] = []
-    run = model._runtime.forward
-    model._runtime.forward = lambda ids: (passes.append(len(ids)), run(ids))[1]
+    run = model._runtime.forward_segments
+    model._runtime.forward_segments = lambda segments: (
+        passes.append(sum(len(one.ids) for one in segments)),
+        run(segments),
+    )[1]
     return passes

@@ -6,10 +6,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers import DynamicCache
 
 from agentkit.errors import ModelError
-from agentkit.model.local.generation import Generation, Runtime
+from agentkit.model.local.batch_policy import BatchPolicy
+from agentkit.model.local.generation import Generation, Runtime, run_pass
 from agentkit.model.local.routing import route_experts
+from agentkit.model.local.segments import Segment
 from agentkit.model.protocol import GenerationSettings
 
 if TYPE_CHECKING:
@@ -26,7 +29,20 @@ def _runtime(
 ) -> Runtime:
     model = build(**overrides)
     route_experts(model)
-    return Runtime(model, context_tokens=256, prefill_tokens=prefill_tokens)
+    batch = BatchPolicy(streams=1)
+    return Runtime(model, context_tokens=256, prefill_tokens=prefill_tokens, batch=batch)
+
+
+def _step(runtime: Runtime, generation: Generation) -> tuple[int, ...]:
+    """Run one pass for this generation alone."""
+    if generation.finish is not None:
+        return ()
+    if generation.reading and not generation.pending:
+        generation.open()
+    (result,) = run_pass(runtime, [(generation, runtime.prefill_tokens)])
+    if isinstance(result, Exception):
+        raise result
+    return result
 
 
 def _run(
@@ -37,7 +53,8 @@ def _run(
     )
     tokens: list[int] = []
     while generation.finish is None:
-        tokens += generation.step()
+        tokens += _step(runtime, generation)
+    generation.release()
     return tokens, generation
 
 
@@ -88,12 +105,15 @@ def test_logits_after_prefix_reuse_equal_fresh_ones(
         ids = list(PROMPT[:20])
         for keep, added in edits:
             ids = [*ids[:keep], *PROMPT[-added:]]
-            cached = reusing.cache.reuse(ids)
+            stream = reusing.cache.open(ids, len(ids))
+            cached = len(stream.ids)
             assert 0 <= cached < len(ids)
-            got = reusing.forward(ids[cached:])
-            fresh.cache.forget()
-            assert (got - fresh.forward(ids)).abs().max() <= 1e-4
-            assert reusing.cache.ids == ids
+            (got,) = reusing.forward_segments([Segment(stream.kv, tuple(ids[cached:]))])
+            reusing.cache.note_pass(stream, ids[cached:])
+            reusing.cache.release(stream)
+            alone = Segment(DynamicCache(config=fresh._model.config), tuple(ids))
+            assert (got - fresh.forward_segments([alone])[0]).abs().max() <= 1e-4
+            assert stream.ids == ids
 
     check()
 
@@ -119,7 +139,7 @@ def test_interleaved_generations_do_not_mix(tiny_llama4: Callable[..., PreTraine
     written: list[list[int]] = [[], []]
     while any(generation.finish is None for generation in pair):
         for number, generation in enumerate(pair):
-            written[number].extend(generation.step())
+            written[number].extend(_step(runtime, generation))
     assert written[0] == _greedy_oracle(runtime._model, PROMPT[:30], 8)
     assert written[1] == _greedy_oracle(runtime._model, PROMPT[30:], 8)
 
@@ -138,17 +158,10 @@ def test_a_broken_pass_leaves_no_half_filled_cache(
     with pytest.raises(RuntimeError):
         _run(runtime, PROMPT[5:])
     hook.remove()
-    assert runtime.cache.ids == []
+    (broken,) = runtime.cache.running
+    runtime.cache.release(broken)
+    assert broken not in runtime.cache.idle
     assert _run(runtime, PROMPT)[0] == expected
-
-
-def test_closing_stops_before_the_next_pass(tiny_llama4: Callable[..., PreTrainedModel]) -> None:
-    runtime = _runtime(tiny_llama4)
-    generation = Generation(runtime, PROMPT, settings=GenerationSettings(), stop_ids=frozenset())
-    generation.step()
-    generation.close()
-    assert generation.step() == ()
-    assert generation.finish == "cancelled"
 
 
 def test_the_context_bounds_the_reply(tiny_llama4: Callable[..., PreTrainedModel]) -> None:

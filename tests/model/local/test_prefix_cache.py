@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from agentkit.model.local.batch_policy import BatchPolicy
 from agentkit.model.local.generation import Runtime
 from agentkit.model.local.prefix_store import PrefixPolicy, PrefixStore
 
@@ -27,6 +28,7 @@ ROOT = Path(__file__).parents[3]
 FAMILIES = runpy.run_path(str(ROOT / "tests/model/kernels/test_experts.py"))
 EVERYTHING = os.environ.get("AGENTKIT_TEST_ALL") == "1"
 SMALL = PrefixPolicy(least_tokens=4)
+ONE = BatchPolicy(streams=1)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +57,9 @@ def open_runtime(
     opened: list[Runtime] = []
 
     def build(policy: PrefixPolicy = SMALL) -> Runtime:
-        opened.append(Runtime(llama4, context_tokens=256, prefill_tokens=24, prefixes=policy))
+        opened.append(
+            Runtime(llama4, context_tokens=256, prefill_tokens=24, prefixes=policy, batch=ONE)
+        )
         return opened[-1]
 
     yield build
@@ -70,12 +74,16 @@ def _ids(count: int, seed: int) -> list[int]:
 
 def _read(runtime: Runtime, prompt: Sequence[int]) -> tuple[int, torch.Tensor]:
     """Read a prompt as a generation does; return how much was reused, and the last logits."""
-    reused = runtime.cache.reuse(prompt)
+    stream = runtime.cache.open(prompt, len(prompt))
+    reused = len(stream.ids)
     pending, logits = list(prompt[reused:]), torch.empty(0)
     while pending:
-        most = runtime.cache.pass_tokens(runtime.prefill_tokens)
-        logits, pending = runtime.forward(pending[:most]), pending[most:]
-    assert runtime.cache.ids == list(prompt)
+        segment = stream.segment(pending, runtime.prefill_tokens)
+        (logits,) = runtime.forward_segments([segment])
+        runtime.cache.note_pass(stream, segment.ids)
+        pending = pending[len(segment.ids) :]
+    assert stream.ids == list(prompt)
+    runtime.cache.release(stream)
     return reused, logits
 
 
@@ -168,7 +176,7 @@ def test_no_order_of_prompts_changes_the_logits(
             spill=folder,
             spill_bytes=200_000,
         )
-    runtime = Runtime(model, context_tokens=256, prefill_tokens=24, prefixes=policy)
+    runtime = Runtime(model, context_tokens=256, prefill_tokens=24, prefixes=policy, batch=ONE)
     try:
         for stem, kept, tail, length in steps:
             _check(runtime, model, _ids(60, stem)[:kept] + _ids(40, 10 + tail)[:length])

@@ -15,8 +15,7 @@ using agentkit::Pass;
 // Rows (token x expert) of one pass; a longer input takes several. It bounds the memory of a call.
 constexpr int64_t rows_per_pass = 8192;
 
-// One call at a time: a second one would only take the first one's cores away.
-std::mutex lock;
+agentkit::TeamLock &lock = agentkit::team_lock();
 Arena arena;
 
 bool runnable(const agentkit_moe_layer &l, bool routed) {
@@ -38,7 +37,7 @@ bool runnable(const agentkit_moe_layer &l, bool routed) {
 int32_t run(const agentkit_moe_layer *layer, const void *x, int64_t tokens, const int64_t *ids,
             const float *scores, float *logits, void *out) {
   if (layer == nullptr || tokens < 0 || !runnable(*layer, ids == nullptr)) return 1;
-  const std::lock_guard<std::mutex> guard(lock);
+  const std::lock_guard<agentkit::TeamLock> guard(lock);
   const int64_t element = layer->activations == AGENTKIT_F32 ? 4 : 2;
   const int64_t rows = layer->top_k + (layer->shared ? 1 : 0);
   const int64_t step = rows_per_pass / rows > 0 ? rows_per_pass / rows : 1;
@@ -73,23 +72,23 @@ const char *agentkit_moe_sources(void) { return AGENTKIT_SOURCES; }
 const char *agentkit_moe_best_level(void) { return agentkit::best_level().name; }
 
 const char *agentkit_moe_level(void) {
-  const std::lock_guard<std::mutex> guard(lock);
+  const std::lock_guard<agentkit::TeamLock> guard(lock);
   return agentkit::level().name;
 }
 
 int32_t agentkit_moe_use_level(const char *name) {
-  const std::lock_guard<std::mutex> guard(lock);
+  const std::lock_guard<agentkit::TeamLock> guard(lock);
   return agentkit::use_level(name) ? 1 : 0;
 }
 
 void agentkit_moe_use_threads(int32_t threads) {
-  const std::lock_guard<std::mutex> guard(lock);
+  const std::lock_guard<agentkit::TeamLock> guard(lock);
   agentkit::use_threads(threads);
 }
 
 void agentkit_moe_borrow_team(agentkit_parallel parallel, agentkit_count index,
                               agentkit_count size) {
-  const std::lock_guard<std::mutex> guard(lock);
+  const std::lock_guard<agentkit::TeamLock> guard(lock);
   agentkit::borrow_team(parallel, index, size);
 }
 
@@ -106,7 +105,7 @@ int32_t agentkit_moe_route_and_run(const agentkit_moe_layer *layer, const void *
 }
 
 uint64_t agentkit_moe_read(const void *data, int64_t bytes) {
-  const std::lock_guard<std::mutex> guard(lock);
+  const std::lock_guard<agentkit::TeamLock> guard(lock);
   Reading reading = {static_cast<const char *>(data), bytes, 0};
   const agentkit::Job job = {[](void *context, int index, int size, agentkit::Barrier &) {
                                Reading &r = *static_cast<Reading *>(context);

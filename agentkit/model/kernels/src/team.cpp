@@ -142,6 +142,11 @@ void borrow_team(agentkit_parallel parallel, agentkit_count index, agentkit_coun
 
 void use_threads(int threads) { wanted_threads = threads < 1 ? 1 : threads; }
 
+TeamLock &team_lock() {
+  static TeamLock lock;
+  return lock;
+}
+
 int team_size() { return wanted_threads; }
 
 void run_on_team(const Job &job) {

@@ -4,6 +4,8 @@
 // of threads would share the cores with them, so where torch's runtime can be borrowed it is.
 #pragma once
 
+#include <mutex>
+
 #include "moe.h"
 
 namespace agentkit {
@@ -27,6 +29,11 @@ struct Job {
 
 void borrow_team(agentkit_parallel parallel, agentkit_count index, agentkit_count size);
 void use_threads(int threads);
+
+// One call at a time: a second one would only take the first one's cores away. A decode step holds
+// it while it calls the experts' interface.
+using TeamLock = std::recursive_mutex;
+TeamLock &team_lock();
 
 // The most threads a job can get.
 int team_size();

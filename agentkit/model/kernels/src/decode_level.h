@@ -1,0 +1,53 @@
+// What one instruction set provides for everything of a decoder layer that is no product.
+#pragma once
+
+#include "decode.h"
+
+namespace agentkit {
+
+// Positions of one piece of attention: pieces are shared out among threads, and their number does
+// not depend on how many threads there are.
+constexpr int64_t piece_positions = 256;
+
+// Floats of one head of one piece: head_dim sums of weighted values, the largest score, the weights' sum.
+inline int64_t piece_floats(int64_t head_dim) { return head_dim + 16; }
+
+struct Piece {
+  const void *keys, *values;  // [positions][head_dim]
+  int64_t positions;          // at most piece_positions
+  int32_t format;             // AGENTKIT_F32 or AGENTKIT_BF16
+};
+
+struct DecodeLevel {
+  const char *name;
+
+  // x += y, n numbers.
+  void (*add)(float *x, const float *y, int64_t n);
+
+  // out = x / rms(x) * weight, n numbers.
+  void (*norm)(const float *x, const float *weight, int64_t n, float eps, float *out);
+
+  // Rotate consecutive pairs of one head.
+  void (*rotate)(float *head, const float *cosines, const float *sines, int64_t head_dim);
+
+  // head /= rms(head).
+  void (*unit)(float *head, int64_t head_dim, float eps);
+
+  // float32 into the cache's format.
+  void (*put)(const float *x, int64_t n, int32_t format, void *out);
+
+  // Attention of `heads` queries [heads][head_dim] over one piece: out [heads][piece_floats].
+  void (*attend)(const float *queries, int64_t heads, int64_t head_dim, float factor,
+                 const Piece &piece, float *out);
+
+  // One head's pieces, `stride` floats apart, into its output [head_dim].
+  void (*merge)(const float *pieces, int64_t count, int64_t stride, int64_t head_dim, float *out);
+
+  // out = silu(gate) * up, n numbers; n is a multiple of 16.
+  void (*swiglu)(const float *gate, const float *up, int64_t n, float *out);
+};
+
+// The level that goes with the one the products use.
+const DecodeLevel &decode_level();
+
+}  // namespace agentkit

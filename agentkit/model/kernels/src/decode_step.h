@@ -1,0 +1,77 @@
+// One step of several streams through all layers: phases of the threads' work.
+#pragma once
+
+#include "arena.h"
+#include "decode_level.h"
+#include "decode_linear.h"
+#include "team.h"
+
+namespace agentkit {
+
+// Phases of a layer, with a barrier after each:
+//   norm      the experts' output of the layer before joins the residual; norm; input of the product
+//   product   queries, keys and values: each thread its own panels
+//   position  rotation, norms and scales of each head; keys and values into the cache
+//   attend    pieces of (row, key-value head, 256 positions)
+//   merge     a row's pieces into one; input of the next product
+//   output    each thread its own columns of the residual
+//   norm      input of the experts (which run after the job), or of the dense feed-forward:
+//   gate up, swiglu, down
+// No result depends on how many threads there are.
+class Step {
+ public:
+  Step(const agentkit_decoder &d, const agentkit_row *rows, int64_t count);
+
+  bool allocate(Arena &arena, int threads);
+
+  // Serial: the residual stream starts as the embeddings; angles of each row's position.
+  void start(const float *x);
+
+  // Serial: where each row's pieces lie.
+  void begin_layer(int32_t number);
+
+  void attention(int index, int size, Barrier &barrier);
+  void logits(int index, int size, Barrier &barrier);
+
+  // After `attention` of a layer with experts.
+  bool run_experts();
+
+ private:
+  float *row(float *base, int64_t r, int64_t stride) const { return base + r * stride; }
+  void join_experts(Share rows);
+  void norm_rows(Share rows, const float *weight, const agentkit_linear &next);
+  void place_heads(Share items);
+  void place_head(float *head, float *angles, bool query, int64_t position) const;
+  void attend_pieces(Share items);
+  void merge_row(int64_t r);
+  void dense(int index, int size, Barrier &barrier);
+  void add_columns(const agentkit_linear &m, const Inputs &in, Share panels, char *own);
+  void fill_columns(const agentkit_linear &m, const Inputs &in, Share panels, char *own, float *out,
+                    int64_t stride);
+  int64_t first_seen(int64_t position) const;
+  int64_t pieces_of(int64_t r) const;
+  char *own_of(int index) const { return own_ + index * own_bytes_; }
+
+  const agentkit_decoder &d_;
+  const agentkit_row *rows_;
+  int64_t count_;
+  const Level &products_;
+  const DecodeLevel &level_;
+  const agentkit_decoder_layer *layer_ = nullptr;
+  int32_t number_ = 0;
+  bool experts_ran_ = false;
+  int64_t asked_ = 0;  // rows that want logits
+  // Strides in floats: hidden and inner rows padded for products, heads side by side.
+  int64_t x_stride_ = 0, q_stride_ = 0, kv_stride_ = 0, inner_stride_ = 0, piece_stride_ = 0;
+  int64_t own_bytes_ = 0;
+  float *x_ = nullptr;                        // [rows][x_stride]: the residual stream
+  float *wide_ = nullptr;                     // [rows][x_stride]: normed, zeros in the padding
+  float *query_ = nullptr, *key_ = nullptr, *value_ = nullptr, *mixed_ = nullptr;
+  float *gate_ = nullptr, *up_ = nullptr, *angles_ = nullptr;
+  float *experts_in_ = nullptr, *experts_out_ = nullptr, *router_ = nullptr;
+  float *pieces_ = nullptr;
+  int64_t *piece_of_ = nullptr;  // [rows + 1]: number of a row's first piece
+  char *inputs_ = nullptr, *own_ = nullptr;
+};
+
+}  // namespace agentkit
