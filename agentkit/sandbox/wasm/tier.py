@@ -160,8 +160,8 @@ class _WorkerProcess:
         with theirs:
             self._process = await anyio.open_process(
                 boot_command("agentkit.sandbox.wasm.worker", "main", *arguments),
-                stdin=theirs,
-                stdout=theirs,
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
                 stderr=subprocess.DEVNULL,
                 cwd="/",
                 env={},
