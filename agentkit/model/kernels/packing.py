@@ -201,16 +201,13 @@ def _pack_into(
 
 def _quantise(groups: torch.Tensor, weights: Weights) -> tuple[torch.Tensor, torch.Tensor]:
     """Turn ``groups`` [g, group, panels, 64] into biased uint8 and bf16 scales [g, panels, 64]."""
-    # The extreme goes to the side with one more step (as in GGUF's Q4_0): a scale has a sign.
+    if weights is Weights.INT8:
+        scale = bf16_at_least(groups.abs().amax(dim=1) / 127)
+        return _biased(_rounded(groups, scale, -127, 127), weights), scale
+    # The extreme gets -8, the side with one more step (as in GGUF's Q4_0).
     largest = groups.amax(dim=1)
     smallest = groups.amin(dim=1)
-    upwards = largest > -smallest
-    extreme = torch.where(upwards, largest, smallest)
-    if weights is Weights.INT8:
-        opposite = torch.where(upwards, smallest, largest)
-        size = bf16_at_least(torch.maximum(extreme.abs() / 128, opposite.abs() / 127))
-        scale = torch.where(upwards, -size, size)
-        return _biased(_rounded(groups, scale, -128, 127), weights), scale
+    extreme = torch.where(largest > -smallest, largest, smallest)
     best_scale = torch.zeros_like(extreme, dtype=torch.bfloat16)
     best_error = torch.full_like(extreme, torch.inf)
     for shrink in _INT4_SHRINK:

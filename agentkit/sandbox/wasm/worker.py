@@ -239,7 +239,8 @@ class _Worker:
             running = deadline < float("inf")
             self._rest_at = float("inf") if running else time.monotonic() + _REST_S
             self._guest.arm()
-        self._awake.set()
+        if not self._awake.is_set():
+            self._awake.set()
 
     @property
     def has_spare(self) -> bool:
