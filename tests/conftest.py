@@ -29,3 +29,20 @@ def docker_image() -> str:
         return build_image()
     except SandboxError as error:
         pytest.fail(f"these tests need a Docker engine: {error.render()}")
+
+
+@pytest.fixture(scope="session")
+def built_kernels() -> None:
+    """Build the compiled library where the checkout has none, or one of older sources."""
+    from agentkit.model.kernels.build import build  # noqa: PLC0415  needs torch, as few tests do
+    from agentkit.model.kernels.dispatch import (  # noqa: PLC0415  as above
+        LibraryUnusable,
+        library,
+        open_library,
+    )
+
+    try:
+        open_library()
+    except LibraryUnusable:
+        build()
+        library.cache_clear()

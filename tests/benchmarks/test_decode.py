@@ -10,9 +10,6 @@ import gguf
 import pytest
 import torch
 
-from agentkit.model.kernels.build import build
-from agentkit.model.kernels.dispatch import LibraryUnusable, library, open_library
-
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 import decode as benchmark  # type: ignore[import-not-found]
@@ -23,13 +20,7 @@ TINY = Shape(
 )
 
 
-@pytest.fixture(autouse=True)
-def _built() -> None:
-    try:
-        open_library()
-    except LibraryUnusable:
-        build()
-        library.cache_clear()
+pytestmark = pytest.mark.usefixtures("built_kernels")
 
 
 def test_a_tiny_run_has_all_columns_and_bars(monkeypatch: pytest.MonkeyPatch) -> None:

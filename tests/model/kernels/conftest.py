@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from agentkit.model.kernels import MoeShape, PackedExperts, Weighting, Weights, pack_experts
-from agentkit.model.kernels.build import build, library_path
-from agentkit.model.kernels.dispatch import KernelLibrary, LibraryUnusable, library, open_library
+from agentkit.model.kernels.dispatch import KernelLibrary, library
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,18 +16,8 @@ if TYPE_CHECKING:
 MakeLayer = "Callable[..., PackedExperts]"
 
 
-@pytest.fixture(scope="session")
-def _built() -> None:
-    """Build the library where the checkout has none, or one of older sources."""
-    try:
-        open_library()
-    except LibraryUnusable:
-        build(library_path())
-        library.cache_clear()
-
-
 @pytest.fixture
-def kernel(_built: None) -> Iterator[KernelLibrary]:
+def kernel(built_kernels: None) -> Iterator[KernelLibrary]:
     """The library on the CPU's best instructions and two threads."""
     threads = torch.get_num_threads()
     torch.set_num_threads(2)

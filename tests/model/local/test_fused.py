@@ -10,8 +10,7 @@ import torch
 from transformers import DynamicCache
 
 from agentkit.model.kernels import Weights
-from agentkit.model.kernels.build import build
-from agentkit.model.kernels.dispatch import LibraryUnusable, library, open_library
+from agentkit.model.kernels.dispatch import library
 from agentkit.model.local.fused import FusedMoe, fuse_experts
 from agentkit.model.local.routing import route_experts
 
@@ -23,13 +22,7 @@ if TYPE_CHECKING:
 IDS = torch.randint(3, 500, (1, 60), generator=torch.Generator().manual_seed(1))
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _built() -> None:
-    try:
-        open_library()
-    except LibraryUnusable:
-        build()
-        library.cache_clear()
+pytestmark = pytest.mark.usefixtures("built_kernels")
 
 
 def _logits(model: PreTrainedModel, pieces: list[int]) -> torch.Tensor:

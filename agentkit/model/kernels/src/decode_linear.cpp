@@ -36,13 +36,13 @@ struct Call {
     const int64_t element = activations == AGENTKIT_F32 ? 4 : 2;
     char *mine = own + index * own_bytes;
     float *wide = (float *)mine;
-    const Share rows = share_of(in.count, index, size);
+    const Range rows = share(in.count, index, size);
     for (int64_t row = rows.first; row < rows.last; row++) {
       level.widen((const char *)x + row * m.inputs * element, activations, m.inputs, m.padded_inputs, wide);
       prepare_row(level, m, in, row, wide);
     }
     barrier.wait();
-    multiply(level, m, in, share_of(panels_of(m), index, size), mine,
+    multiply(level, m, in, share(panels_of(m), index, size), mine,
              [&](int64_t column, int64_t row, int64_t n, const float *c) {
                const int64_t columns = columns_at(m, column);
                if (columns == 0) return;

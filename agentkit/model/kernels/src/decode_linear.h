@@ -3,16 +3,9 @@
 
 #include "decode.h"
 #include "level.h"
+#include "team.h"
 
 namespace agentkit {
-
-struct Share {
-  int64_t first, last;
-};
-
-inline Share share_of(int64_t total, int index, int size) {
-  return {total * index / size, total * (index + 1) / size};
-}
 
 // Rows that go through a panel at a time, and bytes of rows that stay in the cache meanwhile.
 constexpr int64_t linear_rows = 128;
@@ -57,7 +50,7 @@ inline int64_t own_bytes(const agentkit_linear &m) {
 
 // The products of all rows with some panels; sink(column, row, n, c) takes c [n][64], bias added.
 template <typename Sink>
-void multiply(const Level &level, const agentkit_linear &m, const Inputs &in, Share panels, char *own,
+void multiply(const Level &level, const agentkit_linear &m, const Inputs &in, Range panels, char *own,
               const Sink &sink) {
   const int64_t k = m.padded_inputs;
   float *c = (float *)own;

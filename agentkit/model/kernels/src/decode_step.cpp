@@ -121,13 +121,13 @@ void Step::begin_layer(int32_t number) {
   for (int64_t r = 0; r < count_; r++) piece_of_[r + 1] = piece_of_[r] + pieces_of(r);
 }
 
-void Step::join_experts(Share rows) {
+void Step::join_experts(Range rows) {
   if (!experts_ran_) return;
   for (int64_t r = rows.first; r < rows.last; r++)
     level_.add(row(x_, r, x_stride_), experts_out_ + r * d_.hidden, d_.hidden);
 }
 
-void Step::norm_rows(Share rows, const float *weight, const agentkit_linear &next) {
+void Step::norm_rows(Range rows, const float *weight, const agentkit_linear &next) {
   const Inputs in = inputs_at(products_, next, count_, inputs_);
   for (int64_t r = rows.first; r < rows.last; r++) {
     float *wide = row(wide_, r, x_stride_);
@@ -136,7 +136,7 @@ void Step::norm_rows(Share rows, const float *weight, const agentkit_linear &nex
   }
 }
 
-void Step::fill_columns(const agentkit_linear &m, const Inputs &in, Share panels, char *own, float *out,
+void Step::fill_columns(const agentkit_linear &m, const Inputs &in, Range panels, char *own, float *out,
                         int64_t stride) {
   multiply(products_, m, in, panels, own, [&](int64_t column, int64_t first, int64_t n, const float *c) {
     const size_t bytes = (size_t)columns_at(m, column) * 4;
@@ -145,7 +145,7 @@ void Step::fill_columns(const agentkit_linear &m, const Inputs &in, Share panels
   });
 }
 
-void Step::add_columns(const agentkit_linear &m, const Inputs &in, Share panels, char *own) {
+void Step::add_columns(const agentkit_linear &m, const Inputs &in, Range panels, char *own) {
   multiply(products_, m, in, panels, own, [&](int64_t column, int64_t first, int64_t n, const float *c) {
     for (int64_t i = 0; i < n; i++)
       level_.add(row(x_, first + i, x_stride_) + column, c + i * panel_columns, columns_at(m, column));
@@ -163,7 +163,7 @@ void Step::place_head(float *head, float *angles, bool query, int64_t position) 
   }
 }
 
-void Step::place_heads(Share items) {
+void Step::place_heads(Range items) {
   const int64_t each = d_.heads + d_.kv_heads, element = d_.cache_format == AGENTKIT_F32 ? 4 : 2;
   for (int64_t item = items.first; item < items.last; item++) {
     const int64_t r = item / each, h = item % each, position = rows_[r].position;
@@ -183,7 +183,7 @@ void Step::place_heads(Share items) {
   }
 }
 
-void Step::attend_pieces(Share items) {
+void Step::attend_pieces(Range items) {
   const int64_t group = d_.heads / d_.kv_heads, element = d_.cache_format == AGENTKIT_F32 ? 4 : 2;
   int64_t r = 0;
   for (int64_t item = items.first; item < items.last; item++) {
@@ -214,7 +214,7 @@ void Step::merge_row(int64_t r) {
 void Step::attention(int index, int size, Barrier &barrier) {
   products_.begin();
   const agentkit_decoder_layer &l = *layer_;
-  const Share rows = share_of(count_, index, size);
+  const Range rows = share(count_, index, size);
   join_experts(rows);
   norm_rows(rows, l.attention_norm, l.query);
   barrier.wait();
@@ -222,7 +222,7 @@ void Step::attention(int index, int size, Barrier &barrier) {
   const agentkit_linear *parts[] = {&l.query, &l.key, &l.value};
   float *const outs[] = {query_, key_, value_};
   const int64_t strides[] = {q_stride_, kv_stride_, kv_stride_};
-  const Share mine = share_of(panels_of(l.query) + panels_of(l.key) + panels_of(l.value), index, size);
+  const Range mine = share(panels_of(l.query) + panels_of(l.key) + panels_of(l.value), index, size);
   int64_t before = 0;
   for (int i = 0; i < 3; i++) {
     const int64_t panels = panels_of(*parts[i]);
@@ -234,9 +234,9 @@ void Step::attention(int index, int size, Barrier &barrier) {
     before += panels;
   }
   barrier.wait();
-  place_heads(share_of(count_ * (d_.heads + d_.kv_heads), index, size));
+  place_heads(share(count_ * (d_.heads + d_.kv_heads), index, size));
   barrier.wait();
-  attend_pieces(share_of(piece_of_[count_] * d_.kv_heads, index, size));
+  attend_pieces(share(piece_of_[count_] * d_.kv_heads, index, size));
   barrier.wait();
   const Inputs heads = inputs_at(products_, l.output, count_, inputs_);
   for (int64_t r = rows.first; r < rows.last; r++) {
@@ -244,7 +244,7 @@ void Step::attention(int index, int size, Barrier &barrier) {
     prepare_row(products_, l.output, heads, r, row(mixed_, r, q_stride_));
   }
   barrier.wait();
-  add_columns(l.output, heads, share_of(panels_of(l.output), index, size), own_of(index));
+  add_columns(l.output, heads, share(panels_of(l.output), index, size), own_of(index));
   barrier.wait();
   if (l.experts) {
     for (int64_t r = rows.first; r < rows.last; r++)
@@ -258,11 +258,11 @@ void Step::attention(int index, int size, Barrier &barrier) {
 
 void Step::dense(int index, int size, Barrier &barrier) {
   const agentkit_decoder_layer &l = *layer_;
-  const Share rows = share_of(count_, index, size);
+  const Range rows = share(count_, index, size);
   norm_rows(rows, l.feed_forward_norm, l.gate);
   barrier.wait();
   const Inputs in = inputs_at(products_, l.gate, count_, inputs_);
-  const Share panels = share_of(panels_of(l.gate), index, size);
+  const Range panels = share(panels_of(l.gate), index, size);
   fill_columns(l.gate, in, panels, own_of(index), gate_, inner_stride_);
   fill_columns(l.up, in, panels, own_of(index), up_, inner_stride_);
   barrier.wait();
@@ -274,7 +274,7 @@ void Step::dense(int index, int size, Barrier &barrier) {
     prepare_row(products_, l.down, inner, r, gate);
   }
   barrier.wait();
-  add_columns(l.down, inner, share_of(panels_of(l.down), index, size), own_of(index));
+  add_columns(l.down, inner, share(panels_of(l.down), index, size), own_of(index));
 }
 
 bool Step::run_experts() {
@@ -286,7 +286,7 @@ bool Step::run_experts() {
 void Step::logits(int index, int size, Barrier &barrier) {
   products_.begin();
   const Inputs in = inputs_at(products_, d_.lm_head, asked_, inputs_);
-  const Share rows = share_of(count_, index, size);
+  const Range rows = share(count_, index, size);
   join_experts(rows);
   int64_t at = 0;
   for (int64_t r = 0; r < rows.last; r++) {
@@ -299,7 +299,7 @@ void Step::logits(int index, int size, Barrier &barrier) {
     at++;
   }
   barrier.wait();
-  multiply(products_, d_.lm_head, in, share_of(panels_of(d_.lm_head), index, size), own_of(index),
+  multiply(products_, d_.lm_head, in, share(panels_of(d_.lm_head), index, size), own_of(index),
            [&](int64_t column, int64_t first, int64_t n, const float *c) {
              const size_t bytes = (size_t)columns_at(d_.lm_head, column) * 4;
              int64_t seen = 0;

@@ -38,15 +38,15 @@ class Step {
 
  private:
   float *row(float *base, int64_t r, int64_t stride) const { return base + r * stride; }
-  void join_experts(Share rows);
-  void norm_rows(Share rows, const float *weight, const agentkit_linear &next);
-  void place_heads(Share items);
+  void join_experts(Range rows);
+  void norm_rows(Range rows, const float *weight, const agentkit_linear &next);
+  void place_heads(Range items);
   void place_head(float *head, float *angles, bool query, int64_t position) const;
-  void attend_pieces(Share items);
+  void attend_pieces(Range items);
   void merge_row(int64_t r);
   void dense(int index, int size, Barrier &barrier);
-  void add_columns(const agentkit_linear &m, const Inputs &in, Share panels, char *own);
-  void fill_columns(const agentkit_linear &m, const Inputs &in, Share panels, char *own, float *out,
+  void add_columns(const agentkit_linear &m, const Inputs &in, Range panels, char *own);
+  void fill_columns(const agentkit_linear &m, const Inputs &in, Range panels, char *own, float *out,
                     int64_t stride);
   int64_t first_seen(int64_t position) const;
   int64_t pieces_of(int64_t r) const;

@@ -31,14 +31,6 @@ struct Segment {
   int64_t first, count;  // rows of the sorted order
 };
 
-struct Range {
-  int64_t first, last;
-};
-
-Range share(int64_t total, int index, int size) {
-  return {total * index / size, total * (index + 1) / size};
-}
-
 class Forward {
  public:
   Forward(const Pass &pass, const Level &level) : pass_(pass), layer_(*pass.layer), level_(level) {}

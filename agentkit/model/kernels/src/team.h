@@ -22,6 +22,15 @@ class Barrier {
   int round_ = 0;
 };
 
+struct Range {
+  int64_t first, last;
+};
+
+// Which of `total` items are those of thread `index` of `size`.
+inline Range share(int64_t total, int index, int size) {
+  return {total * index / size, total * (index + 1) / size};
+}
+
 struct Job {
   void (*work)(void *context, int index, int size, Barrier &barrier);
   void *context;
