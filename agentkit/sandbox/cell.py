@@ -12,6 +12,7 @@ import json
 import linecache
 import sys
 import traceback
+from contextlib import suppress
 from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ _VALUE_BYTES = 1 << 20
 _PROBE_BYTES = 8 << 20
 _VALUE_DEPTH = 200
 _SHOWN_CHARACTERS = 12 << 20
+_ENCODER = json.JSONEncoder(allow_nan=False)
 _EXHAUSTED = ("without exception set", "without setting an exception")
 
 
@@ -64,7 +66,8 @@ def _run(code: str, namespace: dict[str, Any]) -> tuple[dict[str, Any], Any]:
         return _failed("error", error, hide=None), None
     value: Any = None
     try:
-        exec(body, namespace)  # noqa: S102  running code is what a sandbox is for
+        if body is not None:
+            exec(body, namespace)  # noqa: S102  running code is what a sandbox is for
         if last is not None:
             value = eval(last, namespace)  # noqa: S307  the cell's own last expression
     except MemoryError as error:
@@ -101,15 +104,20 @@ def _within(shown: list[dict[str, str]], room: int) -> list[dict[str, str]]:
     return kept
 
 
-def _compile(code: str) -> tuple[Any, Any]:
+def _compile(code: str) -> tuple[CodeType | None, CodeType | None]:
+    """Return the statements and the last expression, compiled; None for what there is not."""
     linecache.cache[_NAME] = (len(code), None, code.splitlines(keepends=True), _NAME)
+    if "\n" not in code and "=" not in code:  # most likely one expression: no tree is needed
+        with suppress(SyntaxError):
+            return None, compile(code, _NAME, "eval", dont_inherit=True)
     tree = ast.parse(code, _NAME)
     last = None
     final = tree.body[-1] if tree.body else None
     if isinstance(final, ast.Expr):
         tree.body.pop()
         last = compile(ast.Expression(final.value), _NAME, "eval", dont_inherit=True)
-    return compile(tree, _NAME, "exec", dont_inherit=True), last
+    body = compile(tree, _NAME, "exec", dont_inherit=True) if tree.body else None
+    return body, last
 
 
 def _outcome(
@@ -154,7 +162,7 @@ def _as_json(value: object) -> str | None:
     try:
         if _is_too_deep(value):
             return None
-        text = json.dumps(value, allow_nan=False)
+        text = _ENCODER.encode(value)
     except BaseException:  # noqa: BLE001  a value may run code of its own; then it is no value
         return None
     return text if len(text) <= _VALUE_BYTES else None

@@ -239,7 +239,11 @@ class Guest:
 
 
 def _function(instance: component.Instance, store: wasmtime.Store, name: str) -> component.Func:
+    """Return an export that knows its type; a ``Func`` asks the engine for it at each call."""
     function = instance.get_func(store, name)
     if function is None:
         raise RuntimeError(f"the guest has no export {name!r}")
+    read = function.type(store)
+    known = SimpleNamespace(params=read.params, result=read.result)
+    function.type = lambda _store: known
     return function

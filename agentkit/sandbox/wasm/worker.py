@@ -167,11 +167,20 @@ def _limit_self(memory_bytes: int) -> None:
             resource.setrlimit(kind, (value, value))
 
 
-def _limit_cpu(timeout_s: float) -> None:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    seconds = int(usage.ru_utime + usage.ru_stime + timeout_s) + 3
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.RLIM_INFINITY))
+class _CpuLimit:
+    """Bounds this process's CPU time, run by run, a few seconds over what a run may take."""
+
+    def __init__(self) -> None:
+        self._seconds = 0
+
+    def allow(self, used_s: float, timeout_s: float) -> None:
+        """Let a run of ``timeout_s`` begin, ``used_s`` having been used before it."""
+        seconds = int(used_s + timeout_s) + 3
+        if seconds == self._seconds:
+            return
+        self._seconds = seconds
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.RLIM_INFINITY))
 
 
 class _Worker:
@@ -182,6 +191,7 @@ class _Worker:
 
         self._memory_bytes = memory_bytes
         self._resident = Resident()
+        self._cpu = _CpuLimit()
         self._clock = threading.Lock()
         self._awake = threading.Event()
         self._rest_at = 0.0
@@ -236,9 +246,11 @@ class _Worker:
     def _set_deadline(self, deadline: float) -> None:
         with self._clock:  # or a tick meant for the last run would end this one
             self._walls.deadline = deadline
-            running = deadline < float("inf")
-            self._rest_at = float("inf") if running else time.monotonic() + _REST_S
-            self._guest.arm()
+            if deadline < float("inf"):
+                self._rest_at = float("inf")
+                self._guest.arm()
+            else:
+                self._rest_at = time.monotonic() + _REST_S
         if not self._awake.is_set():
             self._awake.set()
 
@@ -254,12 +266,13 @@ class _Worker:
     def run(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Run one cell and return its result frame."""
         timeout_s = float(asked["timeout_s"])
-        _limit_cpu(timeout_s)
+        before = resource.getrusage(resource.RUSAGE_SELF)
+        used_s = before.ru_utime + before.ru_stime
+        self._cpu.allow(used_s, timeout_s)
         self.output.begin(int(asked["output_bytes"]), int(asked["flood_bytes"]))
         self._calls.begin(int(asked["call_bytes"]))
         self._walls.begin_run(asked["seed"], asked["now"])
         self._set_deadline(time.monotonic() + timeout_s)
-        before = resource.getrusage(resource.RUSAGE_SELF)
         wanted = {key: asked[key] for key in _FOR_THE_GUEST}
         try:
             reply = self._guest.run(json.dumps(wanted))
@@ -276,7 +289,7 @@ class _Worker:
             **result,
             "type": "result",
             "dropped_output": self.output.dropped,
-            "cpu_s": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
+            "cpu_s": after.ru_utime + after.ru_stime - used_s,
             "peak_memory_bytes": after.ru_maxrss * (1024 if sys.platform == "linux" else 1),
         }
 
