@@ -150,7 +150,7 @@ _ACTS = (
            ("Save '{1}' to {0}.", "Write \"{1}\" into {0}.", "Create the file {0} with the content '{1}'.", "Put '{1}' in {0}."),
            values.quantity, ("{r} bytes written", '{{"bytes": {r}}}'), ("{r} bytes were written to {0}.",)),
     Family("set_thermostat heat_room set_temperature", ("Set the temperature of a room",),
-           (("room zone area", "string", "room", _pick("kitchen|bedroom|office|hall|garage|attic|lounge")), ("degrees temperature celsius", "number", "degrees", values.quantity)),
+           (("room zone area", "string", "room", values.room), ("degrees temperature celsius", "number", "degrees", values.quantity)),
            ("Set the {0} to {1} degrees.", "Make the {0} {1} degrees warm.", "Heat the {0} to {1}.", "I want {1} degrees in the {0}."),
            values.code, _ok, _did),
     Family("post_update publish_post tweet", ("Publish a short post",),

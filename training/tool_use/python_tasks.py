@@ -16,6 +16,7 @@ from training.tool_use.python_arithmetic import (
 )
 from training.tool_use.python_everyday import daily
 from training.tool_use.python_lists import order, statistic, table
+from training.tool_use.python_stories import backwards, sales_list, story
 from training.tool_use.python_texts import dates, text_task
 from training.tool_use.task import Call, Task, declare, parameter
 
@@ -31,6 +32,7 @@ __all__ = ["python_declaration", "python_task", "run_code"]
 _RECIPES: tuple[tuple[Callable[[Random], Recipe], int], ...] = (
     (two_numbers, 3), (expression, 2), (power, 2), (percent, 4), (statistic, 4), (order, 3),
     (text_task, 4), (dates, 4), (daily, 3), (number_theory, 2), (table, 3),
+    (story, 10), (sales_list, 5), (backwards, 3),
 )  # fmt: skip
 
 

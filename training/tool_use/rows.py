@@ -23,6 +23,7 @@ _KINDS: dict[str, Callable[[Random], JsonValue]] = {
     "amount": values.amount,
     "city": values.city,
     "code": values.code,
+    "company": values.company,
     "date": values.date,
     "email": values.email,
     "hex": lambda rng: f"{rng.getrandbits(32):08x}",
@@ -36,6 +37,7 @@ _KINDS: dict[str, Callable[[Random], JsonValue]] = {
     "phrase": values.phrase,
     "position": lambda rng: f"{rng.uniform(-80, 80):.3f}, {rng.uniform(-179, 179):.3f}",
     "quantity": values.quantity,
+    "room": values.room,
     "score": lambda rng: f"{rng.randrange(8)}-{rng.randrange(8)}",
     "sentence": values.sentence,
     "street": lambda rng: (

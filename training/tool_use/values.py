@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
+import unicodedata
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,6 +16,7 @@ __all__ = [
     "amount",
     "city",
     "code",
+    "company",
     "date",
     "email",
     "integer",
@@ -21,6 +25,8 @@ __all__ = [
     "person",
     "phrase",
     "quantity",
+    "rare",
+    "room",
     "sentence",
     "time",
     "word",
@@ -60,17 +66,52 @@ waterfall whale wheat whistle willow wizard wool yacht zebra account agency answ
 bishop captain chef citizen clerk coach colonel cousin dancer dentist doctor editor farmer guest
 guide hunter judge lawyer mayor miner nurse painter pilot poet priest sailor scholar servant
 sheriff soldier tailor teacher tenant trader uncle waiter writer""".split()
+_ROOMS = """kitchen|bedroom|office|hall|garage|attic|lounge|guest room|laundry room|front hall|back
+porch|wine cellar|play room|utility room|boiler room|server room|top floor|meeting room|bike shed
+|winter garden|upper landing|spare bedroom|main entrance|waiting room|reading corner""".replace(
+    "\n", " "
+)
+_FIRMS = "Bank Holding Foods Partners Shipping Insurance Group Mutual Capital Energy".split()
 _OPENERS = ["please", "the", "our", "your", "new", "all", "no", "we need", "remember", "about the"]
 _DOMAINS = ["com", "org", "net", "no", "io", "co.uk", "example", "de"]
 _ENDINGS = ["txt", "csv", "pdf", "md", "json", "xlsx", "log", "docx"]
 
 
 def word(rng: Random) -> str:
-    """Return a made-up word of one to three syllables."""
+    """Return a rare word, or a made-up one of one to three syllables."""
+    if rng.random() < 0.4:
+        return rare(rng)
     return "".join(
         rng.choice(_ONSETS) + rng.choice(_VOWELS) + rng.choice(_CODAS)
         for _ in range(rng.choice([1, 2, 2, 3]))
     )
+
+
+@cache
+def _rare_words() -> tuple[str, ...]:
+    """Return the words in the names of Unicode's signs: some thousands, most of them rare."""
+    names = (unicodedata.name(chr(n), "") for n in range(0x2000, 0x1FB00))
+    signs = (
+        name for name in names if not name.startswith(("HANGUL", "CJK", "YI ", "TANGUT", "VAI"))
+    )
+    found = {word for name in signs for word in re.findall(r"[A-Z]{4,11}", name)}
+    return tuple(sorted(word.lower() for word in found if re.search("[AEIOU]", word)))
+
+
+def rare(rng: Random) -> str:
+    """Return a word that is rare in what people write."""
+    return rng.choice(_rare_words())
+
+
+def room(rng: Random) -> str:
+    """Return a part of a house, of one word or two."""
+    return rng.choice(_ROOMS.split("|")).strip()
+
+
+def company(rng: Random) -> str:
+    """Return the name of a firm."""
+    first = rng.choice([word, rare])(rng).capitalize()
+    return f"{first} {rng.choice(_FIRMS)}" if rng.random() < 0.7 else first
 
 
 def person(rng: Random) -> str:
@@ -90,8 +131,8 @@ def city(rng: Random) -> str:
 def phrase(rng: Random, most: int = 4) -> str:
     """Return a few words without meaning together."""
     words = rng.sample(_WORDS, rng.randint(1, most))
-    if rng.random() < 0.25:
-        words[rng.randrange(len(words))] = word(rng)
+    if rng.random() < 0.4:
+        words[rng.randrange(len(words))] = rng.choice([word, rare])(rng)
     if rng.random() < 0.15:
         words = [word.capitalize() for word in words]
     return " ".join(words)
