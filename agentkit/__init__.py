@@ -32,6 +32,7 @@ from agentkit.errors import (
     WeightsMismatch,
 )
 from agentkit.planner import Answer, Approval, ApprovalRequest, Approver
+from agentkit.startup import ModelPool
 from agentkit.tools import Effect, tool
 
 __version__ = "0.1.0"
@@ -51,6 +52,7 @@ __all__ = [
     "Effect",
     "GuardError",
     "ModelError",
+    "ModelPool",
     "RunSuspended",
     "SandboxError",
     "SpecError",

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from agentkit.planner import Answer, Approver, Claim, Observer, StateFile
     from agentkit.progress import Progress
     from agentkit.spec import AgentSpec
-    from agentkit.startup import Rooms, StartupObserver, StartupReport
+    from agentkit.startup import ModelPool, Rooms, StartupObserver, StartupReport
 
 __all__ = ["Agent", "BlockingAgent", "open_blocking"]
 
@@ -123,6 +123,7 @@ class Agent:
         observe: Observer = ignore,
         observe_startup: StartupObserver = ignore_check,
         progress: Progress = silent,
+        models: ModelPool | None = None,
     ) -> AsyncIterator[Agent]:
         """Check everything and open an agent; leaving the context closes all of it.
 
@@ -130,7 +131,8 @@ class Agent:
         speaks, by the name that policies and budgets know; it is the caller's word. ``approver``
         answers questions; without one every question is answered no, or waits in the store where
         the specification says ``approvals: {wait: suspend}``. ``observe`` and ``observe_startup``
-        are told what happens, ``progress`` of long steps. Raises ``SpecError``,
+        are told what happens, ``progress`` of long steps. ``models`` holds models that agents of
+        this process share; left out, the agent loads one for itself. Raises ``SpecError``,
         ``StartupRefused``, ``ToolError``, ``ModelError`` or ``StateError``.
         """
         loaded = spec if isinstance(spec, LoadedSpec) else load_spec(spec)
@@ -138,7 +140,9 @@ class Agent:
         run_id = run_id or uuid.uuid4().hex
         absent = LeaveForLater() if loaded.spec.approvals.wait == "suspend" else NobodyPresent()
         async with AsyncExitStack() as stack:
-            rooms = await start(loaded, run_id, stack, progress=progress, observe=observe_startup)
+            rooms = await start(
+                loaded, run_id, stack, progress=progress, observe=observe_startup, models=models
+            )
             agent = cls(
                 loaded.spec,
                 rooms,

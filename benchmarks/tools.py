@@ -15,9 +15,9 @@ import tempfile
 from pathlib import Path
 
 import anyio
-from rich.progress import Progress, track
+from rich.progress import Progress
 
-from agentkit import Agent
+from agentkit import Agent, ModelPool
 from agentkit.errors import AgentkitError
 from agentkit.evaluation.tools import draw_cases, evaluate_tools
 from agentkit.evaluation.tools.questions import draw_questions, is_right
@@ -27,7 +27,7 @@ CASES = int(os.environ.get("BENCH_TOOL_CASES", "540"))
 QUESTIONS = int(os.environ.get("BENCH_QUESTIONS", "60"))
 RESULTS = Path(__file__).parent / "results" / "tools.json"
 QUESTIONS_BAR = 0.80
-TOGETHER = 8  # cases that share the model's forward passes
+TOGETHER = 8  # cases, and then agents, that share the model's forward passes
 
 SPEC = """
 version: 1
@@ -66,19 +66,36 @@ async def unseen_tools() -> dict[str, object]:
 
 
 async def analyst_questions(folder: Path) -> list[dict[str, object]]:
-    spec = folder / "agent.yaml"
-    spec.write_text(SPEC)
-    rows: list[dict[str, object]] = []
-    for question in track(draw_questions(QUESTIONS), "questions", transient=True):
-        # A conversation of its own for each: what is judged is the question, not the history.
-        async with Agent.open(spec) as agent:
+    questions = draw_questions(QUESTIONS)
+    answers: dict[int, str] = {}
+    places = anyio.CapacityLimiter(TOGETHER)
+
+    async def ask(number: int) -> None:
+        # An agent of its own for each: what is judged is the question, not the history.
+        spec = folder / str(number) / "agent.yaml"
+        spec.parent.mkdir()
+        spec.write_text(SPEC)
+        async with places, Agent.open(spec, models=models) as agent:
             try:
-                answer = (await agent.run(question.text)).text
+                answers[number] = (await agent.run(questions[number].text)).text
             except AgentkitError as error:
-                answer = f"[{error.message}]"
-        row = {"question": question.text, "value": question.value, "answer": answer}
-        rows.append({**row, "right": is_right(answer, question.value)})
-    return rows
+                answers[number] = f"[{error.message}]"
+        bar.update(task, completed=len(answers))
+
+    with Progress(transient=True) as bar:
+        task = bar.add_task("questions", total=len(questions))
+        async with ModelPool() as models, anyio.create_task_group() as group:
+            for number in range(len(questions)):
+                group.start_soon(ask, number)
+    return [
+        {
+            "question": question.text,
+            "value": question.value,
+            "answer": answers[number],
+            "right": is_right(answers[number], question.value),
+        }
+        for number, question in enumerate(questions)
+    ]
 
 
 def main() -> None:

@@ -24,7 +24,14 @@ from agentkit.spec.section import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["EmbeddedModel", "GenerationSpec", "LocalModel", "ModelSpec", "RemoteModel"]
+__all__ = [
+    "EmbeddedModel",
+    "GenerationSpec",
+    "LocalModel",
+    "ModelSpec",
+    "PrefixSpec",
+    "RemoteModel",
+]
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -50,6 +57,37 @@ class GenerationSpec(Section):
     def settings(self) -> GenerationSettings:
         """The same, as a model takes it."""
         return GenerationSettings(self.max_tokens, self.temperature, self.top_p, self.seed)
+
+
+class PrefixSpec(Section):
+    """What is kept of prompts that were read, so that the next one that begins alike is quicker."""
+
+    memory_mib: Annotated[int, Field(ge=0, le=1_048_576)] = Field(
+        default=1024, description="At most this much memory beside that of running replies."
+    )
+    kv: Literal["auto", "int8"] = Field(
+        default="auto",
+        description="Number format of what is kept; int8 takes half of bf16 and rounds.",
+    )
+    spill: FilePath | None = Field(
+        default=None,
+        description="Folder for prefixes that memory has no room for; left out, they are"
+        " forgotten. It holds what users wrote: keep it where their data may lie.",
+    )
+    spill_mib: Annotated[int, Field(ge=1, le=16_777_216)] = Field(
+        default=8192, description="At most this much in the folder."
+    )
+
+    @classmethod
+    def cross_check(cls, given: Mapping[str, object]) -> Iterator[Fault]:
+        """Refuse a size for a folder that is not named."""
+        if "spill_mib" in given and given.get("spill") is None:
+            yield Fault(
+                "spill_mib is given, and spill names no folder",
+                "write spill: and a folder, or leave spill_mib out",
+                ("spill_mib",),
+                on_key=True,
+            )
 
 
 class EmbeddedModel(Section):
@@ -115,6 +153,14 @@ class LocalModel(Section):
         default=(),
         description="Folders of LoRA adapters (peft's format) to merge into the weights, in order."
         " Each must name this model, or base_model, as its base.",
+    )
+    context_tokens: Annotated[int, Field(ge=64, le=16_777_216)] | None = Field(
+        default=None,
+        description="At most this many tokens in prompt and reply together; left out, as many as"
+        " the model was made for.",
+    )
+    prefixes: PrefixSpec = Field(
+        default=PrefixSpec(), description="What is kept of prompts that were read."
     )
     streams: Annotated[int, Field(ge=1, le=256)] = Field(
         default=8, description="At most this many replies are written at once, in shared passes."

@@ -3,10 +3,12 @@
 from agentkit.startup.gate import Rooms, start
 from agentkit.startup.licence import decide_licences, model_identity
 from agentkit.startup.policies import declared_tools, open_policies
+from agentkit.startup.pool import ModelPool
 from agentkit.startup.report import StartupCheck, StartupObserver, StartupReport, ignore_check
 from agentkit.startup.spending import declared_spending, open_spending
 
 __all__ = [
+    "ModelPool",
     "Rooms",
     "StartupCheck",
     "StartupObserver",

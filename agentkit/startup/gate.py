@@ -33,6 +33,7 @@ from agentkit.errors import (
 from agentkit.guards import Boundary, CodeScanDetector, GuardPipeline, build_pipeline
 from agentkit.planner import StateFile
 from agentkit.sandbox import Tier, open_sandbox
+from agentkit.spec import RemoteModel
 from agentkit.startup.licence import decide_licences
 from agentkit.startup.models import open_guard_model, open_model
 from agentkit.startup.policies import open_policies
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from agentkit.progress import Progress
     from agentkit.sandbox import EgressEvent, Sandbox
     from agentkit.spec import LoadedSpec
+    from agentkit.startup.pool import ModelPool
     from agentkit.startup.report import StartupObserver
     from agentkit.tools import Tool
 
@@ -82,8 +84,11 @@ async def start(
     *,
     progress: Progress,
     observe: StartupObserver,
+    models: ModelPool | None = None,
 ) -> Rooms:
     """Make all checks and open all rooms; ``stack`` closes them in reverse order.
+
+    ``models``: where the model comes from that other agents use too.
 
     Raises ``StartupRefused``, ``ToolError`` or ``ModelError``; the refusal is recorded first,
     unless it is the audit log itself that cannot be written.
@@ -91,7 +96,7 @@ async def start(
     log = await _open_log(loaded)
     stack.callback(log.close)
     try:
-        return await _Startup(loaded, run_id, stack, log, progress, observe).run()
+        return await _Startup(loaded, run_id, stack, log, progress, observe, models).run()
     except AgentkitError as error:
         body: JsonObject = {"class": type(error).__name__, "exit_code": error.exit_code}
         if isinstance(error, StartupRefused):
@@ -140,6 +145,7 @@ class _Startup:
     log: AuditLog
     progress: Progress
     observe: StartupObserver
+    models: ModelPool | None
     checks: list[StartupCheck] = field(default_factory=list)
 
     async def run(self) -> Rooms:
@@ -158,8 +164,7 @@ class _Startup:
         async with self._check("guards") as draft:
             guards, code_guards = await self._open_guards(draft)
         async with self._check("model") as draft:
-            model = await open_model(self.loaded, self.progress)
-            self.stack.push_async_callback(model.aclose)
+            model = await self._open_model()
             info = model.info
             name = f"{info.model_id} {info.revision}".strip()
             draft.detail = f"{name}, {info.architecture}, {info.backend}"
@@ -172,6 +177,14 @@ class _Startup:
         return Rooms(
             self.log, model, allowed, guards, code_guards, policies, spending, report, state
         )
+
+    async def _open_model(self) -> ChatModel:
+        """Return this agent's own model, or the one it shares; servers are never shared."""
+        if self.models is not None and not isinstance(self.loaded.spec.model, RemoteModel):
+            return await self.models.get(self.loaded, self.progress)
+        model = await open_model(self.loaded, self.progress)
+        self.stack.push_async_callback(model.aclose)
+        return model
 
     async def _decide_licences(self) -> tuple[LicenceDecision, ...]:
         """Decide, record, and only then refuse: the decision is the first record either way."""

@@ -26,7 +26,12 @@ async def open_model(loaded: LoadedSpec, progress: Progress) -> ChatModel:
         return _remote(model)
     try:
         from agentkit.model.embedded import load_embedded  # noqa: PLC0415 - torch stays optional
-        from agentkit.model.local import BatchPolicy, WeightFormat, load_local  # noqa: PLC0415 - torch stays optional
+        from agentkit.model.local import (  # noqa: PLC0415 - torch stays optional
+            BatchPolicy,
+            PrefixPolicy,
+            WeightFormat,
+            load_local,
+        )
     except ModuleNotFoundError as error:
         raise ModelError(
             f"models in this process need the package {error.name!r}",
@@ -47,6 +52,13 @@ async def open_model(loaded: LoadedSpec, progress: Progress) -> ChatModel:
             packed_cache=default_cache_directory() if model.packed_cache else None,
             adapters=[loaded.resolve(adapter) for adapter in model.adapters],
             base_model=model.base_model,
+            context_tokens=model.context_tokens,
+            prefixes=PrefixPolicy(
+                model.prefixes.memory_mib << 20,
+                model.prefixes.kv,
+                loaded.resolve(model.prefixes.spill) if model.prefixes.spill else None,
+                model.prefixes.spill_mib << 20,
+            ),
             batch=BatchPolicy(model.streams, model.queue),
         )
 
