@@ -18,6 +18,7 @@ from agentkit.model.kernels import (
     routed_forward,
 )
 from agentkit.model.kernels.reference import choose_experts, reference_experts, reference_routed
+from tests.model.kernels.errors import relative_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,10 +45,6 @@ TOLERANCE = {
     Weights.INT8: 6e-3,
     Weights.INT4: 6e-3,
 }
-
-
-def relative_error(found: torch.Tensor, wanted: torch.Tensor) -> float:
-    return float((found.float() - wanted.float()).norm() / wanted.float().norm())
 
 
 def draw_routing(tokens: int, experts: int, top_k: int) -> tuple[torch.Tensor, torch.Tensor]:

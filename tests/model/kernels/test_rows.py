@@ -16,6 +16,7 @@ from agentkit.model.kernels import (
     routed_forward,
 )
 from agentkit.model.kernels.reference import reference_experts
+from tests.model.kernels.errors import relative_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,10 +35,6 @@ FORMATS = [
 # Around every border: of vectors and tiles, of half and whole squares of tiles, of byte planes.
 ROWS = [1, 2, 3, 4, 5, 6, 15, 16, 17, 31, 32, 33, 47, 48, 49, 127, 128, 129, 300]
 TOLERANCE = {Weights.FLOAT32: 1e-5}
-
-
-def relative_error(found: torch.Tensor, wanted: torch.Tensor) -> float:
-    return float((found.double() - wanted.double()).norm() / wanted.double().norm())
 
 
 @pytest.mark.parametrize(("weights", "group"), FORMATS)
