@@ -11,7 +11,7 @@ __all__ = ["ADAPTER_SHA256", "EMBEDDED_CHECKPOINT", "EMBEDDED_MODEL_ID"]
 EMBEDDED_MODEL_ID: Final = "agentkit/smollm2-135m-upcycled"
 """Its id in the licence table and in reports."""
 
-ADAPTER_SHA256: Final = "7f94d049d8f624e2dfaca7d6beae648e409aa36a64c6d548d6b9885704abe435"
+ADAPTER_SHA256: Final = "24b34e38a1bd9906046ea1940dc98007782e36ea3b6d89914ad5e4400932b10a"
 """SHA-256 of the adapter in the package."""
 
 # Raised whenever the same wheel and adapter would be built into other files.
