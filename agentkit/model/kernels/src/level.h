@@ -5,6 +5,7 @@
 #pragma once
 
 #include "moe.h"
+#include "stream.h"
 
 namespace agentkit {
 
@@ -19,7 +20,11 @@ constexpr int row_slack = 16;
 //   bf16:   [k] bfloat16
 //   planes: 15-bit integers in two int8 planes, high [k] and low [k] (value = 128 high + low),
 //           then int32 [k / group] of bias times the group's sum, then the float32 row scale.
-enum class Rows : int32_t { f32, bf16, planes };
+//   thirds: three bfloat16 whose sum is the float32, in planes [3][k].
+enum class Rows : int32_t { f32, bf16, planes, thirds };
+
+// Formats that need a whole row at once: h is made in float32 and prepared when it is complete.
+inline bool whole_rows(Rows rows) { return rows == Rows::planes || rows == Rows::thirds; }
 
 // One panel of packed weights. scales: [k / group][64] bfloat16.
 struct Panel {
@@ -58,9 +63,9 @@ struct Level {
                   void *out);
 
   // c[n][64] = a[n][k] times panel. scratch: k * 64 bfloat16 that this thread keeps between calls;
-  // same_panel: the last call was for this panel too.
+  // same_panel: the last call was for this panel too; stream: what to fetch meanwhile.
   void (*product)(Rows rows, const void *a, int64_t stride, int64_t n, const Panel &panel,
-                  void *scratch, bool same_panel, float *c);
+                  void *scratch, bool same_panel, Stream &stream, float *c);
 
   // h[n][32] = gate(c), as f32 or bf16 rows; bias: [64] or null.
   void (*activate)(const Gate &gate, const float *c, int64_t n, const float *bias, Rows rows, void *h,
@@ -80,7 +85,7 @@ struct Level {
 
 // Bytes of one row of k inputs; odd multiples of a cache line keep rows out of each other's sets.
 inline int64_t row_bytes(Rows rows, int64_t k, int32_t group) {
-  int64_t bytes = rows == Rows::f32 ? 4 * k : 2 * k;
+  int64_t bytes = rows == Rows::thirds ? 6 * k : rows == Rows::f32 ? 4 * k : 2 * k;
   if (rows == Rows::planes) bytes += 4 * (k / group) + 4;
   bytes = (bytes + 63) / 64 * 64;
   return bytes / 64 % 2 ? bytes : bytes + 64;
