@@ -14,7 +14,7 @@
 //   sort     token ranks by expert, one thread: it is a counting sort of a few numbers
 //   prepare  each row (token x expert) in the format its expert's product wants
 //   gate up  each thread its own panels of h, for all experts
-//   h rows   rows of h in formats that are made of whole rows
+//   requant  rows of h that the next product wants as integers
 //   down     each thread its own output columns: it alone adds to them, in the order of walk.h
 // No result depends on how many threads there are.
 
@@ -41,7 +41,6 @@ class Forward {
                                 ? layer_.padded_hidden
                                 : layer_.padded_intermediate;
     const bool quantised = layer_.weights >= AGENTKIT_INT8;
-    const bool whole = layer_.weights != AGENTKIT_BF16;
     Layout layout;
     const int64_t ids = layout.take(ranks * 8), scores = layout.take(ranks * 4);
     const int64_t token = layout.take(rows_ * 8), factor = layout.take(rows_ * 4);
@@ -51,7 +50,7 @@ class Forward {
     const int64_t wide = layout.take(tokens * layer_.padded_hidden * 4);
     const int64_t a = layout.take((rows_ + row_slack) * x_stride_);
     const int64_t h = layout.take((rows_ + row_slack) * h_stride_);
-    const int64_t plain = whole ? layout.take(rows_ * layer_.padded_intermediate * 4) : 0;
+    const int64_t plain = quantised ? layout.take(rows_ * layer_.padded_intermediate * 4) : 0;
     const int64_t c_bytes = (row_block + 2 * row_slack) * panel_columns * 4;
     const int64_t scratch_bytes = quantised ? deepest * panel_columns * 2 : 0;
     own_bytes_ = c_bytes + (scratch_bytes + 63) / 64 * 64;
@@ -68,7 +67,7 @@ class Forward {
     acc_ = wide_;
     a_ = arena.at<char>(a);
     h_ = arena.at<char>(h);
-    plain_ = whole ? arena.at<float>(plain) : nullptr;
+    plain_ = quantised ? arena.at<float>(plain) : nullptr;
     own_ = arena.at<char>(own);
     c_bytes_ = c_bytes;
     return true;
@@ -95,8 +94,8 @@ class Forward {
     barrier.wait();
     gate_up(index, gate_up_panels, stream);
     barrier.wait();
-    if (has_whole_) {
-      prepare_h(index, size);
+    if (has_planes_) {
+      requantise(index, size);
       barrier.wait();
     }
     down(index, down_panels, stream);
@@ -105,9 +104,8 @@ class Forward {
 
  private:
   int64_t most_row_bytes(int64_t k) const {
-    if (layer_.weights == AGENTKIT_F32) return row_bytes(Rows::thirds, k, 0);
     const int64_t f32 = row_bytes(Rows::f32, k, 0);
-    if (layer_.weights == AGENTKIT_BF16) return f32;
+    if (layer_.weights < AGENTKIT_INT8) return f32;
     const int64_t planes = row_bytes(Rows::planes, k, layer_.group);
     return planes > f32 ? planes : f32;
   }
@@ -156,7 +154,7 @@ class Forward {
     for (int64_t r = 0; r < ranks; r++)
       if (ids[r] >= 0 && ids[r] < layer_.experts) counts_[ids[r] + 1]++;
     segment_count_ = 0;
-    has_whole_ = false;
+    has_planes_ = false;
     for (int32_t e = 0; e < layer_.experts; e++) {
       add_segment(e, counts_[e], counts_[e + 1]);
       counts_[e + 1] += counts_[e];
@@ -183,7 +181,7 @@ class Forward {
   void add_segment(int32_t expert, int64_t first, int64_t count) {
     if (count == 0) return;
     const Rows rows = level_.rows(layer_.weights, count);
-    has_whole_ |= whole_rows(rows);
+    has_planes_ |= rows == Rows::planes;
     segments_[segment_count_++] = {expert, rows, first, count};
   }
 
@@ -244,7 +242,7 @@ class Forward {
   void write_h(const Segment &s, int64_t row, int64_t n, int64_t p, const Gate &gate,
                const float *bias, const float *c) {
     const int64_t width = layer_.padded_intermediate;
-    if (whole_rows(s.rows)) {
+    if (s.rows == Rows::planes) {
       level_.activate(gate, c, n, bias, Rows::f32,
                       plain_ + (s.first + row) * width + p * gate_columns, width * 4);
     } else {
@@ -255,12 +253,12 @@ class Forward {
     }
   }
 
-  void prepare_h(int index, int size) {
+  void requantise(int index, int size) {
     const Range mine = share(used_rows_, index, size);
     const int64_t width = layer_.padded_intermediate;
     for (int i = 0; i < segment_count_; i++) {
       const Segment &s = segments_[i];
-      if (!whole_rows(s.rows)) continue;
+      if (s.rows != Rows::planes) continue;
       for (int64_t row = 0; row < s.count; row++) {
         const int64_t at = s.first + row;
         if (at < mine.first || at >= mine.last) continue;
@@ -304,7 +302,7 @@ class Forward {
   int64_t rows_ = 0, used_rows_ = 0, x_stride_ = 0, h_stride_ = 0;
   int64_t own_bytes_ = 0, c_bytes_ = 0;
   int segment_count_ = 0;
-  bool has_whole_ = false;
+  bool has_planes_ = false;
   int64_t *ids_ = nullptr, *token_ = nullptr, *counts_ = nullptr;
   float *scores_ = nullptr, *factor_ = nullptr, *out_factor_ = nullptr, *wide_ = nullptr, *plain_ = nullptr, *acc_ = nullptr;
   Segment *segments_ = nullptr;

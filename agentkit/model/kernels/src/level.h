@@ -20,11 +20,7 @@ constexpr int row_slack = 16;
 //   bf16:   [k] bfloat16
 //   planes: 15-bit integers in two int8 planes, high [k] and low [k] (value = 128 high + low),
 //           then int32 [k / group] of bias times the group's sum, then the float32 row scale.
-//   thirds: three bfloat16 whose sum is the float32, in planes [3][k].
-enum class Rows : int32_t { f32, bf16, planes, thirds };
-
-// Formats that need a whole row at once: h is made in float32 and prepared when it is complete.
-inline bool whole_rows(Rows rows) { return rows == Rows::planes || rows == Rows::thirds; }
+enum class Rows : int32_t { f32, bf16, planes };
 
 // One panel of packed weights. scales: [k / group][64] bfloat16.
 struct Panel {
@@ -85,7 +81,7 @@ struct Level {
 
 // Bytes of one row of k inputs; odd multiples of a cache line keep rows out of each other's sets.
 inline int64_t row_bytes(Rows rows, int64_t k, int32_t group) {
-  int64_t bytes = rows == Rows::thirds ? 6 * k : rows == Rows::f32 ? 4 * k : 2 * k;
+  int64_t bytes = rows == Rows::f32 ? 4 * k : 2 * k;
   if (rows == Rows::planes) bytes += 4 * (k / group) + 4;
   bytes = (bytes + 63) / 64 * 64;
   return bytes / 64 % 2 ? bytes : bytes + 64;

@@ -6,7 +6,6 @@
 #include "integer_product.inl"
 #include "rows.inl"
 #include "tile_planes.inl"
-#include "tile_thirds.inl"
 #include "tiles.inl"
 
 namespace {
@@ -25,22 +24,13 @@ constexpr int64_t tile_plane_rows = 48;
 
 // Below these a tile is too empty, and vectors are as fast as the memory. Where nothing is fetched
 // ahead (stream.h), tiles wait for it, and vectors keep up for longer.
-constexpr int64_t tile_bf16_least = 2, tile_planes_least = 3, tile_thirds_least = 5;
+constexpr int64_t tile_bf16_least = 2, tile_planes_least = 3;
 constexpr int64_t alone_bf16_least = 5, alone_planes_least = plane_rows + 1;
 
 static Rows rows_of(int32_t weights, int64_t n) {
-  if (weights == AGENTKIT_F32) return n < tile_thirds_least ? Rows::f32 : Rows::thirds;
+  if (weights == AGENTKIT_F32) return Rows::f32;
   if (weights == AGENTKIT_BF16) return Rows::bf16;
   return n <= tile_plane_rows ? Rows::planes : Rows::bf16;
-}
-
-static void prepare_any(Rows rows, const float *x, float factor, int64_t k, int32_t group,
-                        int32_t weights, void *out) {
-  if (rows == Rows::thirds) {
-    prepare_thirds(x, factor, k, out);
-  } else {
-    prepare(rows, x, factor, k, group, weights, out);
-  }
 }
 
 template <int weights>
@@ -58,8 +48,6 @@ static void product(Rows rows, const void *a, int64_t stride, int64_t n, const P
   const char *bytes = (const char *)a;
   if (rows == Rows::f32) {
     float_product_of<AGENTKIT_F32>((const float *)a, stride / 4, n, panel, !same_panel, stream, c);
-  } else if (rows == Rows::thirds) {
-    thirds_product(bytes, stride, n, panel, !same_panel, stream, c);
   } else if (rows == Rows::planes && panel.weights == AGENTKIT_INT8) {
     planes_of<AGENTKIT_INT8>(bytes, stride, n, panel, !same_panel, stream, c);
   } else if (rows == Rows::planes) {
@@ -81,7 +69,7 @@ namespace agentkit {
 
 extern const Level amx_level;
 const Level amx_level = {"amx",   supported,  tiles_begin, tiles_end, rows_of,
-                         widen,   logits,     prepare_any, product,   activate,
+                         widen,   logits,     prepare, product,   activate,
                          combine, store_rows, read_words};
 
 }  // namespace agentkit
