@@ -47,8 +47,7 @@ class ModelPool:
         with anyio.CancelScope(shield=True):
             async with self._lock:
                 while self._models:
-                    _, model = self._models.popitem()
-                    await model.aclose()
+                    await self._models.popitem()[1].aclose()
 
     async def get(self, loaded: LoadedSpec, progress: Progress) -> ChatModel:
         """Return the model of this process that ``loaded`` asks for, loaded at the first asking.

@@ -25,6 +25,7 @@ SOURCES = HERE / "src"
 _COMMON = ["-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-pthread", "-w"]
 _AVX512 = ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma"]
 _BF16 = [*_AVX512, "-mavx512bf16", "-mavx512vnni"]
+_AMX = ["-mamx-tile", "-mamx-bf16", "-mamx-int8"]
 
 # Object name → source and flags; the width of a vector in bytes is part of an instruction set.
 _ANYWHERE: dict[str, tuple[str, list[str]]] = {
@@ -44,7 +45,7 @@ _X86: dict[str, tuple[str, list[str]]] = {
     "decode_avx2": ("decode_level.cpp", ["-DAGENTKIT_VECTOR_BYTES=32", "-mavx2", "-mfma"]),
     "decode_avx512": ("decode_level.cpp", ["-DAGENTKIT_VECTOR_BYTES=64", *_AVX512]),
     "avx512_bf16": ("level_bf16.cpp", ["-DAGENTKIT_VECTOR_BYTES=64", *_BF16]),
-    "amx": ("level_bf16.cpp", ["-DAGENTKIT_VECTOR_BYTES=64", *_BF16, "-mamx-tile", "-mamx-bf16"]),
+    "amx": ("level_amx.cpp", ["-DAGENTKIT_VECTOR_BYTES=64", *_BF16, *_AMX]),
 }
 
 

@@ -56,16 +56,25 @@ void multiply(const Level &level, const agentkit_linear &m, const Inputs &in, Ra
   float *c = (float *)own;
   int64_t resident = linear_resident / in.stride / linear_rows * linear_rows;
   if (resident < linear_rows) resident = linear_rows;
+  const int64_t panel_bytes = k / word_depth(m.weights) * panel_columns * 4;
+  const char *words = (const char *)m.words;
+  Stream stream;
+  stream.most_ahead = bytes_ahead(in.count);
+  stream.refill = [](Stream &) {};  // a thread's panels lie side by side: one span is all
   for (int64_t begin = 0; begin < in.count; begin += resident) {
     const int64_t end = begin + resident < in.count ? begin + resident : in.count;
+    stream.at = words + panels.first * panel_bytes;
+    stream.left = (panels.last - panels.first) * panel_bytes;
+    stream.ahead = 0;
     for (int64_t p = panels.first; p < panels.last; p++) {
-      Panel panel = {(const uint32_t *)m.words + p * (k / word_depth(m.weights)) * panel_columns,
-                     nullptr, m.weights, m.padded_inputs, m.group};
+      stream.ahead -= panel_bytes;
+      Panel panel = {(const uint32_t *)(words + p * panel_bytes), nullptr, m.weights,
+                     m.padded_inputs, m.group};
       if (m.scales) panel.scales = m.scales + p * (k / m.group) * panel_columns;
       for (int64_t row = begin; row < end; row += linear_rows) {
         const int64_t n = end - row < linear_rows ? end - row : linear_rows;
         level.product(in.rows, in.data + row * in.stride, in.stride, n, panel, own + product_bytes,
-                      row != begin, c);
+                      row != begin, stream, c);
         if (m.bias)
           for (int64_t i = 0; i < n; i++)
             for (int j = 0; j < panel_columns; j++)

@@ -1,5 +1,8 @@
 // The product of float32 rows with a panel of any weight format, in float32.
+#pragma once
+
 #include "level.h"
+#include "stream.h"
 #include "vectors.h"
 
 namespace {
@@ -21,9 +24,9 @@ static inline Vec decode(const uint32_t *words, int part, Vec scale) {
 }
 
 // c[m][width * lanes] = a[m][k] times that many columns of the panel. Sums run over k in order.
-template <int weights, int m, int width>
+template <int weights, int m, int width, bool streamed>
 static inline void float_tile(const float *a, int64_t stride, const Panel &panel, int column,
-                              float *c) {
+                              bool fresh, Stream &stream, float *c) {
   constexpr int depth = 1 << weights;
   Vec sums[m][width] = {};
   Vec scale[width] = {};
@@ -34,8 +37,9 @@ static inline void float_tile(const float *a, int64_t stride, const Panel &panel
       for (int j = 0; j < width; j++)
         scale[j] = load_bf16(panel.scales + first / step * panel_columns + column + j * lanes);
     for (int k = first; k < first + step; k += depth, words += panel_columns) {
-      if (m <= 4)
-        for (int j = 0; j < width * lanes; j += 16) __builtin_prefetch(words + j + 1024);
+      if (streamed && fresh) fetch(stream, (width * lanes + 31) / 16);
+      if (!streamed && m <= 4)
+        for (int j = 0; j < width * lanes; j += 16) __builtin_prefetch(words + j + words_ahead);
 #pragma GCC unroll 8
       for (int part = 0; part < depth; part++) {
         Vec b[width];
@@ -55,41 +59,53 @@ static inline void float_tile(const float *a, int64_t stride, const Panel &panel
 }
 
 // AVX-512 has 32 registers, the others 16: width and rows are chosen to fit.
-template <int weights, int m>
-static inline void float_rows(const float *a, int64_t stride, const Panel &panel, float *c) {
+template <int weights, int m, bool streamed>
+static inline void float_rows(const float *a, int64_t stride, const Panel &panel, bool fresh,
+                              Stream &stream, float *c) {
   constexpr int most = lanes == 16 ? 4 : (m == 1 ? 8 : m == 2 ? 4 : 2);
   constexpr int width = most * lanes > panel_columns ? panel_columns / lanes : most;
   for (int column = 0; column < panel_columns; column += width * lanes)
-    float_tile<weights, m, width>(a, stride, panel, column, c);
+    float_tile<weights, m, width, streamed>(a, stride, panel, column, fresh, stream, c);
 }
 
-template <int weights>
-static void float_product_of(const float *a, int64_t stride, int64_t n, const Panel &panel,
-                             float *c) {
+template <int weights, bool streamed>
+static void float_product_with(const float *a, int64_t stride, int64_t n, const Panel &panel,
+                             bool fresh, Stream &stream, float *c) {
   while (n > 0) {
     int64_t m = n >= 6 && n != 7 && n != 8 ? 6 : n < 6 ? n : 4;
     switch (m) {
-      case 1: float_rows<weights, 1>(a, stride, panel, c); break;
-      case 2: float_rows<weights, 2>(a, stride, panel, c); break;
-      case 3: float_rows<weights, 3>(a, stride, panel, c); break;
-      case 4: float_rows<weights, 4>(a, stride, panel, c); break;
-      case 5: float_rows<weights, 5>(a, stride, panel, c); break;
-      default: float_rows<weights, 6>(a, stride, panel, c); break;
+      case 1: float_rows<weights, 1, streamed>(a, stride, panel, fresh, stream, c); break;
+      case 2: float_rows<weights, 2, streamed>(a, stride, panel, fresh, stream, c); break;
+      case 3: float_rows<weights, 3, streamed>(a, stride, panel, fresh, stream, c); break;
+      case 4: float_rows<weights, 4, streamed>(a, stride, panel, fresh, stream, c); break;
+      case 5: float_rows<weights, 5, streamed>(a, stride, panel, fresh, stream, c); break;
+      default: float_rows<weights, 6, streamed>(a, stride, panel, fresh, stream, c); break;
     }
     a += m * stride;
     c += m * panel_columns;
     n -= m;
+    fresh = false;
+  }
+}
+
+template <int weights>
+static void float_product_of(const float *a, int64_t stride, int64_t n, const Panel &panel,
+                             bool fresh, Stream &stream, float *c) {
+  if (streams(stream)) {
+    float_product_with<weights, true>(a, stride, n, panel, fresh, stream, c);
+  } else {
+    float_product_with<weights, false>(a, stride, n, panel, fresh, stream, c);
   }
 }
 
 static void float_product(const float *a, int64_t stride_bytes, int64_t n, const Panel &panel,
-                          float *c) {
+                          bool same_panel, Stream &stream, float *c) {
   const int64_t stride = stride_bytes / 4;
   switch (panel.weights) {
-    case AGENTKIT_F32: float_product_of<AGENTKIT_F32>(a, stride, n, panel, c); break;
-    case AGENTKIT_BF16: float_product_of<AGENTKIT_BF16>(a, stride, n, panel, c); break;
-    case AGENTKIT_INT8: float_product_of<AGENTKIT_INT8>(a, stride, n, panel, c); break;
-    default: float_product_of<AGENTKIT_INT4>(a, stride, n, panel, c); break;
+    case AGENTKIT_F32: float_product_of<AGENTKIT_F32>(a, stride, n, panel, !same_panel, stream, c); break;
+    case AGENTKIT_BF16: float_product_of<AGENTKIT_BF16>(a, stride, n, panel, !same_panel, stream, c); break;
+    case AGENTKIT_INT8: float_product_of<AGENTKIT_INT8>(a, stride, n, panel, !same_panel, stream, c); break;
+    default: float_product_of<AGENTKIT_INT4>(a, stride, n, panel, !same_panel, stream, c); break;
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include "levels.h"
 #include "team.h"
+#include "walk.h"
 
 // A pass has these phases, with a barrier after each:
 //   widen    x to float32, each thread some tokens
@@ -14,7 +15,7 @@
 //   prepare  each row (token x expert) in the format its expert's product wants
 //   gate up  each thread its own panels of h, for all experts
 //   requant  rows of h that the next product wants as integers
-//   down     each thread its own output columns: it alone adds to them, in expert order
+//   down     each thread its own output columns: it alone adds to them, in the order of walk.h
 // No result depends on how many threads there are.
 
 namespace agentkit {
@@ -23,13 +24,9 @@ namespace {
 
 // Rows of one expert that go through a panel at a time: c and a stay in the cache.
 constexpr int64_t row_block = 128;
-constexpr int64_t resident_bytes = 1 << 20;
 
-struct Segment {
-  int32_t expert;
-  Rows rows;
-  int64_t first, count;  // rows of the sorted order
-};
+// Fetched before the first product: what the products then stay ahead by, at least.
+constexpr int64_t first_lines = 256;
 
 class Forward {
  public:
@@ -55,9 +52,8 @@ class Forward {
     const int64_t h = layout.take((rows_ + row_slack) * h_stride_);
     const int64_t plain = quantised ? layout.take(rows_ * layer_.padded_intermediate * 4) : 0;
     const int64_t c_bytes = (row_block + 2 * row_slack) * panel_columns * 4;
-    const int64_t acc_bytes = tokens * panel_columns * 4;
     const int64_t scratch_bytes = quantised ? deepest * panel_columns * 2 : 0;
-    own_bytes_ = c_bytes + acc_bytes + (scratch_bytes + 63) / 64 * 64;
+    own_bytes_ = c_bytes + (scratch_bytes + 63) / 64 * 64;
     const int64_t own = layout.take(own_bytes_ * threads);
     if (!arena.reserve(layout.total())) return false;
     ids_ = arena.at<int64_t>(ids);
@@ -68,12 +64,12 @@ class Forward {
     segments_ = arena.at<Segment>(segments);
     counts_ = arena.at<int64_t>(counts);
     wide_ = arena.at<float>(wide);
+    acc_ = wide_;
     a_ = arena.at<char>(a);
     h_ = arena.at<char>(h);
     plain_ = quantised ? arena.at<float>(plain) : nullptr;
     own_ = arena.at<char>(own);
     c_bytes_ = c_bytes;
-    acc_bytes_ = acc_bytes;
     return true;
   }
 
@@ -91,15 +87,18 @@ class Forward {
     }
     if (index == 0) sort();
     barrier.wait();
+    const Matrix gate_up_panels = gate_up_of(index, size), down_panels = down_of(index, size);
+    PanelStream stream(gate_up_panels, down_panels, segments_, segment_count_, pass_.tokens);
+    fetch(stream, first_lines);
     prepare(index, size);
     barrier.wait();
-    gate_up(index, size);
+    gate_up(index, gate_up_panels, stream);
     barrier.wait();
     if (has_planes_) {
       requantise(index, size);
       barrier.wait();
     }
-    down(index, size);
+    down(index, down_panels, stream);
     level_.end();
   }
 
@@ -200,42 +199,42 @@ class Forward {
     }
   }
 
-  Panel panel_of(const void *words, const uint16_t *scales, int64_t number, int32_t k) const {
-    const int64_t word_rows = k / word_depth(layer_.weights);
-    Panel panel = {(const uint32_t *)words + number * word_rows * panel_columns, nullptr,
-                   layer_.weights, k, layer_.group};
-    if (scales) panel.scales = scales + number * (k / layer_.group) * panel_columns;
-    return panel;
+  Matrix gate_up_of(int index, int size) const {
+    const int64_t panels = layer_.padded_intermediate / gate_columns;
+    return {layer_.gate_up, layer_.gate_up_scales, panels, layer_.padded_hidden, layer_.weights,
+            layer_.group, share(panels, index, size)};
   }
 
-  // Rows that stay in the second-level cache while all of a thread's panels pass by.
-  int64_t resident_rows(const Segment &s, int64_t k) const {
-    const int64_t rows = resident_bytes / row_bytes(s.rows, k, layer_.group) / row_block * row_block;
-    return rows < row_block ? row_block : rows;
+  // Panels of padding only are left out.
+  Matrix down_of(int index, int size) const {
+    const int64_t used = (layer_.hidden + panel_columns - 1) / panel_columns;
+    return {layer_.down, layer_.down_scales, layer_.padded_hidden / panel_columns,
+            layer_.padded_intermediate, layer_.weights, layer_.group, share(used, index, size)};
   }
 
-  void gate_up(int index, int size) {
-    const int64_t k = layer_.padded_hidden, panels = layer_.padded_intermediate / gate_columns;
-    const Range mine = share(panels, index, size);
-    float *c = (float *)(own_ + index * own_bytes_);
-    void *scratch = own_ + index * own_bytes_ + c_bytes_ + acc_bytes_;
+  // c = rows [row, row + n) of the task's segment times its panel.
+  void multiply(const Matrix &matrix, const Task &task, const char *base, int64_t most, int64_t row,
+                int64_t n, char *own, PanelStream &stream) {
+    const Segment &s = *task.segment;
+    const Panel panel = matrix.panel(s.expert, task.p);
+    level_.product(s.rows, row_of(base, most, s, row, matrix.k),
+                   row_bytes(s.rows, matrix.k, matrix.group), n, panel, own + c_bytes_,
+                   row != task.begin, stream, (float *)own);
+  }
+
+  void gate_up(int index, const Matrix &matrix, PanelStream &stream) {
+    char *own = own_ + index * own_bytes_;
     const Gate gate = {layer_.gate, layer_.gate_alpha, layer_.gate_limit};
-    for (int i = 0; i < segment_count_; i++) {
-      const Segment &s = segments_[i];
-      const int64_t step = resident_rows(s, k), a_stride = row_bytes(s.rows, k, layer_.group);
-      for (int64_t begin = 0; begin < s.count; begin += step) {
-        const int64_t end = begin + step < s.count ? begin + step : s.count;
-        for (int64_t p = mine.first; p < mine.last; p++) {
-          const int64_t number = s.expert * panels + p;
-          Panel panel = panel_of(layer_.gate_up, layer_.gate_up_scales, number, (int32_t)k);
-          const float *bias = layer_.gate_up_bias ? layer_.gate_up_bias + number * panel_columns : nullptr;
-          for (int64_t row = begin; row < end; row += row_block) {
-            const int64_t n = end - row < row_block ? end - row : row_block;
-            level_.product(s.rows, row_of(a_, x_stride_, s, row, k), a_stride, n, panel,
-                           scratch, row != begin, c);
-            write_h(s, row, n, p, gate, bias, c);
-          }
-        }
+    Walk walk(matrix, segments_, segment_count_);
+    for (Task task; walk.next(task);) {
+      const Segment &s = *task.segment;
+      const float *bias = layer_.gate_up_bias;
+      if (bias) bias += (s.expert * matrix.panels + task.p) * panel_columns;
+      stream.use(matrix);
+      for (int64_t row = task.begin; row < task.end; row += row_block) {
+        const int64_t n = task.end - row < row_block ? task.end - row : row_block;
+        multiply(matrix, task, a_, x_stride_, row, n, own, stream);
+        write_h(s, row, n, task.p, gate, bias, (const float *)own);
       }
     }
   }
@@ -269,34 +268,31 @@ class Forward {
     }
   }
 
-  void down(int index, int size) {
-    const int64_t k = layer_.padded_intermediate, panels = layer_.padded_hidden / panel_columns;
-    const Range mine = share(panels, index, size);
-    float *c = (float *)(own_ + index * own_bytes_);
-    float *acc = (float *)(own_ + index * own_bytes_ + c_bytes_);
-    void *scratch = own_ + index * own_bytes_ + c_bytes_ + acc_bytes_;
+  // acc: [panels][tokens][64], in the memory of x in float32, which nobody reads any more.
+  void down(int index, const Matrix &matrix, PanelStream &stream) {
+    char *own = own_ + index * own_bytes_;
+    const int64_t plane = pass_.tokens * panel_columns;
+    const Range mine = matrix.mine;
+    memset(acc_ + mine.first * plane, 0, (size_t)((mine.last - mine.first) * plane * 4));
+    Walk walk(matrix, segments_, segment_count_);
+    for (Task task; walk.next(task);) {
+      const Segment &s = *task.segment;
+      const float *bias = layer_.down_bias;
+      if (bias) bias += (s.expert * matrix.panels + task.p) * panel_columns;
+      stream.use(matrix);
+      for (int64_t row = task.begin; row < task.end; row += row_block) {
+        const int64_t n = task.end - row < row_block ? task.end - row : row_block;
+        multiply(matrix, task, h_, h_stride_, row, n, own, stream);
+        level_.combine((const float *)own, n, bias, token_ + s.first + row,
+                       out_factor_ + s.first + row, acc_ + task.p * plane);
+      }
+    }
     const int64_t element = layer_.activations == AGENTKIT_F32 ? 4 : 2;
     for (int64_t p = mine.first; p < mine.last; p++) {
-      const int64_t column = p * panel_columns;
-      if (column >= layer_.hidden) break;
-      memset(acc, 0, (size_t)acc_bytes_);
-      for (int i = 0; i < segment_count_; i++) {
-        const Segment &s = segments_[i];
-        const Panel panel = panel_of(layer_.down, layer_.down_scales, s.expert * panels + p, (int32_t)k);
-        const float *bias = layer_.down_bias
-                                ? layer_.down_bias + (s.expert * panels + p) * panel_columns
-                                : nullptr;
-        for (int64_t row = 0; row < s.count; row += row_block) {
-          const int64_t n = s.count - row < row_block ? s.count - row : row_block;
-          level_.product(s.rows, row_of(h_, h_stride_, s, row, k),
-                         row_bytes(s.rows, k, layer_.group), n, panel,
-                         scratch, row != 0, c);
-          level_.combine(c, n, bias, token_ + s.first + row, out_factor_ + s.first + row, acc);
-        }
-      }
-      const int64_t left = layer_.hidden - column;
-      level_.store(acc, pass_.tokens, layer_.activations, (char *)pass_.out + column * element,
-                   layer_.hidden * element, left < panel_columns ? left : panel_columns);
+      const int64_t column = p * panel_columns, left = layer_.hidden - column;
+      level_.store(acc_ + p * plane, pass_.tokens, layer_.activations,
+                   (char *)pass_.out + column * element, layer_.hidden * element,
+                   left < panel_columns ? left : panel_columns);
     }
   }
 
@@ -304,11 +300,11 @@ class Forward {
   const agentkit_moe_layer &layer_;
   const Level &level_;
   int64_t rows_ = 0, used_rows_ = 0, x_stride_ = 0, h_stride_ = 0;
-  int64_t own_bytes_ = 0, c_bytes_ = 0, acc_bytes_ = 0;
+  int64_t own_bytes_ = 0, c_bytes_ = 0;
   int segment_count_ = 0;
   bool has_planes_ = false;
   int64_t *ids_ = nullptr, *token_ = nullptr, *counts_ = nullptr;
-  float *scores_ = nullptr, *factor_ = nullptr, *out_factor_ = nullptr, *wide_ = nullptr, *plain_ = nullptr;
+  float *scores_ = nullptr, *factor_ = nullptr, *out_factor_ = nullptr, *wide_ = nullptr, *plain_ = nullptr, *acc_ = nullptr;
   Segment *segments_ = nullptr;
   char *a_ = nullptr, *h_ = nullptr, *own_ = nullptr;
 };

@@ -4,10 +4,14 @@
 // weights as they are stored in one byte dot product; nothing is converted, so the memory is the
 // limit. The error of 15 bits is below bfloat16's. Many rows: the panel is turned into bfloat16
 // once, in cache, and takes the bfloat16 path.
+#pragma once
+
 #include <immintrin.h>
 
 #include "bf16_product.inl"
 #include "level.h"
+#include "rows.inl"
+#include "stream.h"
 
 namespace {
 
@@ -54,6 +58,22 @@ static void prepare_planes(const float *x, float factor, int64_t k, int32_t grou
   ((float *)(corrections + k / group))[0] = finite ? scale : __builtin_nanf("");
 }
 
+static void prepare(Rows rows, const float *x, float factor, int64_t k, int32_t group,
+                    int32_t weights, void *out) {
+  if (rows == Rows::planes) {
+    prepare_planes(x, factor, k, group, weights, out);
+  } else {
+    prepare_plain(rows, x, factor, k, out);
+  }
+}
+
+// Whether the CPU has what this file and bf16_product.inl are compiled for.
+static bool has_vectors() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+         __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bf16");
+}
+
 static inline __m512 load_scales(const uint16_t *p) {
   return _mm512_castsi512_ps(
       _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)), 16));
@@ -66,9 +86,9 @@ static inline __m512i dot_bytes(__m512i sum, __m512i weights, const int8_t *plan
 }
 
 // int4: 8 inputs a word, so a word row is two byte dot products.
-template <int weights, int m, int width>
+template <int weights, int m, int width, bool streamed>
 static inline void plane_tile(const char *a, int64_t stride, const Panel &panel, int column,
-                              float *c) {
+                              bool fresh, Stream &stream, float *c) {
   const int64_t k = panel.k, group = panel.group;
   constexpr int depth = 1 << weights;
   __m512 sums[m][width];
@@ -85,9 +105,10 @@ static inline void plane_tile(const char *a, int64_t stride, const Panel &panel,
       }
     }
     for (int64_t n = g * group; n < (g + 1) * group; n += depth, words += panel_columns) {
-      if (m <= 4)
+      if (streamed && fresh) fetch(stream, width + 1);
+      if (!streamed && m <= 4)
         for (int j = 0; j < width; j++)
-          _mm_prefetch((const char *)(words + 1024 + 16 * j), _MM_HINT_T0);
+          _mm_prefetch((const char *)(words + words_ahead + 16 * j), _MM_HINT_T0);
 #pragma GCC unroll 4
       for (int j = 0; j < width; j++) {
         const __m512i w = _mm512_loadu_si512(words + 16 * j);
@@ -124,26 +145,39 @@ static inline void plane_tile(const char *a, int64_t stride, const Panel &panel,
 }
 
 // 32 registers hold 2 integer and 1 float sum for each row and vector.
-template <int weights, int m>
-static inline void plane_columns(const char *a, int64_t stride, const Panel &panel, float *c) {
+template <int weights, int m, bool streamed>
+static inline void plane_columns(const char *a, int64_t stride, const Panel &panel, bool fresh, Stream &stream,
+                                 float *c) {
   constexpr int width = m <= 2 ? 4 : 2;
   for (int column = 0; column < panel_columns; column += 16 * width)
-    plane_tile<weights, m, width>(a, stride, panel, column, c);
+    plane_tile<weights, m, width, streamed>(a, stride, panel, column, fresh, stream, c);
 }
 
-template <int weights>
-static void plane_product(const char *a, int64_t stride, int64_t n, const Panel &panel, float *c) {
+template <int weights, bool streamed>
+static void plane_product_of(const char *a, int64_t stride, int64_t n, const Panel &panel,
+                          bool fresh, Stream &stream, float *c) {
   while (n > 0) {
     const int64_t m = n > 4 ? 4 : n;
     switch (m) {
-      case 1: plane_columns<weights, 1>(a, stride, panel, c); break;
-      case 2: plane_columns<weights, 2>(a, stride, panel, c); break;
-      case 3: plane_columns<weights, 3>(a, stride, panel, c); break;
-      default: plane_columns<weights, 4>(a, stride, panel, c); break;
+      case 1: plane_columns<weights, 1, streamed>(a, stride, panel, fresh, stream, c); break;
+      case 2: plane_columns<weights, 2, streamed>(a, stride, panel, fresh, stream, c); break;
+      case 3: plane_columns<weights, 3, streamed>(a, stride, panel, fresh, stream, c); break;
+      default: plane_columns<weights, 4, streamed>(a, stride, panel, fresh, stream, c); break;
     }
     a += m * stride;
     c += m * panel_columns;
     n -= m;
+    fresh = false;
+  }
+}
+
+template <int weights>
+static void plane_product(const char *a, int64_t stride, int64_t n, const Panel &panel,
+                          bool fresh, Stream &stream, float *c) {
+  if (streams(stream)) {
+    plane_product_of<weights, true>(a, stride, n, panel, fresh, stream, c);
+  } else {
+    plane_product_of<weights, false>(a, stride, n, panel, fresh, stream, c);
   }
 }
 
@@ -158,13 +192,14 @@ static inline void store_pair(uint32_t *out, __m512i q0, __m512i q1, __m512 bias
 
 // An integer panel as a bfloat16 one: out [k / 2][64] words.
 template <int weights>
-static void to_bf16(const Panel &panel, uint32_t *out) {
+static void to_bf16(const Panel &panel, Stream &stream, uint32_t *out) {
   constexpr int depth = 1 << weights;
   constexpr int bits = weights == AGENTKIT_INT8 ? 8 : 4;
   const __m512i mask = _mm512_set1_epi32((1 << bits) - 1);
   const __m512 bias = _mm512_set1_ps((float)weight_bias(weights));
   const uint32_t *words = panel.words;
   for (int64_t k = 0; k < panel.k; k += depth, words += panel_columns) {
+    fetch(stream, 5);
     for (int j = 0; j < panel_columns; j += 16) {
       const __m512 scale = load_scales(panel.scales + k / panel.group * panel_columns + j);
       const __m512i w = _mm512_loadu_si512(words + j);
@@ -178,6 +213,20 @@ static void to_bf16(const Panel &panel, uint32_t *out) {
       }
     }
   }
+}
+
+// The words of a panel for a bfloat16 product: its own, or made in scratch for the first rows.
+static const uint32_t *bf16_words(const Panel &panel, void *scratch, bool same_panel,
+                                  Stream &stream) {
+  if (panel.weights == AGENTKIT_BF16) return panel.words;
+  uint32_t *dense = (uint32_t *)scratch;
+  if (same_panel) return dense;
+  if (panel.weights == AGENTKIT_INT8) {
+    to_bf16<AGENTKIT_INT8>(panel, stream, dense);
+  } else {
+    to_bf16<AGENTKIT_INT4>(panel, stream, dense);
+  }
+  return dense;
 }
 
 }  // namespace

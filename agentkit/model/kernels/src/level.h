@@ -5,6 +5,7 @@
 #pragma once
 
 #include "moe.h"
+#include "stream.h"
 
 namespace agentkit {
 
@@ -58,9 +59,9 @@ struct Level {
                   void *out);
 
   // c[n][64] = a[n][k] times panel. scratch: k * 64 bfloat16 that this thread keeps between calls;
-  // same_panel: the last call was for this panel too.
+  // same_panel: the last call was for this panel too; stream: what to fetch meanwhile.
   void (*product)(Rows rows, const void *a, int64_t stride, int64_t n, const Panel &panel,
-                  void *scratch, bool same_panel, float *c);
+                  void *scratch, bool same_panel, Stream &stream, float *c);
 
   // h[n][32] = gate(c), as f32 or bf16 rows; bias: [64] or null.
   void (*activate)(const Gate &gate, const float *c, int64_t n, const float *bias, Rows rows, void *h,

@@ -1,4 +1,6 @@
 // Everything around the products: widening, router, gates, combining and storing.
+#pragma once
+
 #include <string.h>
 
 #include "level.h"
