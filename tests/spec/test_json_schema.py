@@ -23,6 +23,7 @@ BEYOND_JSON_SCHEMA = {
     "missing_variable",
     "hub_id_with_branch",
     "local_group_of_nothing",  # rules between keys
+    "spill_without_folder",
     "key_over_http",
     "llama_guard_key_over_http",
     "review_ends_before_it_begins",

@@ -36,12 +36,12 @@ _VALIDATION_SEED = 1_000_000_000
 class Recipe:
     """What a run depends on, beside the code and the weights."""
 
-    steps: int = 1200
+    steps: int = 1700
     rows: int = 2
     length: int = 768
     rate: float = 1e-3
     warmup: int = 20
-    decay: int = 300
+    decay: int = 400
     seed: int = 1
     validate_every: int = 50
     validation_batches: int = 3

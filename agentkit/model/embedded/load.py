@@ -42,6 +42,7 @@ def load_embedded(
         revision=f"{WHEEL_VERSION}+{manifest[:12]}",
         progress=report,
         prompt_format=ChatmlFormat(),
+        copies=True,  # it misspells rare words where it may
     )
 
 

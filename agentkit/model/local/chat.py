@@ -15,6 +15,7 @@ import anyio
 import anyio.to_thread
 
 from agentkit.errors import ModelError
+from agentkit.model.copying import copied_arguments
 from agentkit.model.encoding import PromptEncoder
 from agentkit.model.grammar import ReplyGrammar
 from agentkit.model.local.detokenise import TextStream, TokenBytes
@@ -48,7 +49,8 @@ class LocalModel:
     """A ``ChatModel`` and ``PromptModel`` in this process; generations share forward passes.
 
     Made by ``load_local`` and ``load_embedded``. Where too many wait already (see ``BatchPolicy``),
-    ``generate`` raises ``ModelError``.
+    ``generate`` raises ``ModelError``. ``copies``: string arguments are copied from the
+    conversation (see ``copying``).
     """
 
     def __init__(
@@ -57,10 +59,13 @@ class LocalModel:
         tokenizer: PreTrainedTokenizerFast,
         prompt_format: PromptFormat,
         info: ModelInfo,
+        *,
+        copies: bool = False,
     ) -> None:
         self._runtime: Runtime | None = runtime
         self._format = prompt_format
         self._info = info
+        self._copies = copies
         self._encoder = PromptEncoder(tokenizer)
         self._token_bytes = TokenBytes(tokenizer)
         vocabulary = tokenizer.get_vocab()
@@ -96,7 +101,8 @@ class LocalModel:
         may_call = bool(tools) and constraint.tool_choice != "none"
         declared = [tool.name for tool in tools] if may_call else []
         prompt = self._format.render(messages, tools, constraint)
-        deltas = self._run(prompt, settings, tools=tools, constraint=constraint)
+        admitted = copied_arguments(tools, messages) if self._copies and may_call else tools
+        deltas = self._run(prompt, settings, tools=admitted, constraint=constraint)
         held, streaming = "", not may_call
         async with aclosing(deltas):
             async for delta in deltas:

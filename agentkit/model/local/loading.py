@@ -129,10 +129,12 @@ def load_checkpoint(
     base_model: str | None = None,
     prefixes: PrefixPolicy | None = None,
     batch: BatchPolicy | None = None,
+    copies: bool = False,
 ) -> LocalModel:
     """Return the model in ``directory`` under a name and revision of the caller's.
 
-    ``prompt_format``: by default what the tokenizer's special tokens tell.
+    ``prompt_format``: by default what the tokenizer's special tokens tell. ``copies``: hold string
+    arguments to the conversation's words.
     """
     files = inspect_checkpoint(directory)
     architecture = _TEXT_PART_OF.get(files.architecture, files.architecture)
@@ -181,7 +183,7 @@ def load_checkpoint(
         batch=batch,
         native=NativeDecoder.of(model),
     )
-    return LocalModel(runtime, tokenizer, prompt_format, info)
+    return LocalModel(runtime, tokenizer, prompt_format, info, copies=copies)
 
 
 def _backend(opened: OpenedWeights, chosen: WeightFormat) -> str:
