@@ -212,31 +212,35 @@ class Forward {
             layer_.padded_intermediate, layer_.weights, layer_.group, share(used, index, size)};
   }
 
-  // c = rows [row, row + n) of the task's segment times its panel.
-  void multiply(const Matrix &matrix, const Task &task, const char *base, int64_t most, int64_t row,
-                int64_t n, char *own, PanelStream &stream) {
-    const Segment &s = *task.segment;
-    const Panel panel = matrix.panel(s.expert, task.p);
-    level_.product(s.rows, row_of(base, most, s, row, matrix.k),
-                   row_bytes(s.rows, matrix.k, matrix.group), n, panel, own + c_bytes_,
-                   row != task.begin, stream, (float *)own);
-  }
-
-  void gate_up(int index, const Matrix &matrix, PanelStream &stream) {
+  // Each of this thread's panels times its rows: use(task, row, n, bias, c) gets rows [row, row + n)
+  // of the task's segment in c.
+  template <class Use>
+  void multiply(int index, const Matrix &matrix, const char *base, int64_t most, const float *biases,
+                PanelStream &stream, Use use) {
     char *own = own_ + index * own_bytes_;
-    const Gate gate = {layer_.gate, layer_.gate_alpha, layer_.gate_limit};
     Walk walk(matrix, segments_, segment_count_);
     for (Task task; walk.next(task);) {
       const Segment &s = *task.segment;
-      const float *bias = layer_.gate_up_bias;
-      if (bias) bias += (s.expert * matrix.panels + task.p) * panel_columns;
+      const Panel panel = matrix.panel(s.expert, task.p);
+      const float *bias =
+          biases ? biases + (s.expert * matrix.panels + task.p) * panel_columns : nullptr;
       stream.use(matrix);
       for (int64_t row = task.begin; row < task.end; row += row_block) {
         const int64_t n = task.end - row < row_block ? task.end - row : row_block;
-        multiply(matrix, task, a_, x_stride_, row, n, own, stream);
-        write_h(s, row, n, task.p, gate, bias, (const float *)own);
+        level_.product(s.rows, row_of(base, most, s, row, matrix.k),
+                       row_bytes(s.rows, matrix.k, matrix.group), n, panel, own + c_bytes_,
+                       row != task.begin, stream, (float *)own);
+        use(task, row, n, bias, (const float *)own);
       }
     }
+  }
+
+  void gate_up(int index, const Matrix &matrix, PanelStream &stream) {
+    const Gate gate = {layer_.gate, layer_.gate_alpha, layer_.gate_limit};
+    multiply(index, matrix, a_, x_stride_, layer_.gate_up_bias, stream,
+             [&](const Task &task, int64_t row, int64_t n, const float *bias, const float *c) {
+               write_h(*task.segment, row, n, task.p, gate, bias, c);
+             });
   }
 
   void write_h(const Segment &s, int64_t row, int64_t n, int64_t p, const Gate &gate,
@@ -270,23 +274,14 @@ class Forward {
 
   // acc: [panels][tokens][64], in the memory of x in float32, which nobody reads any more.
   void down(int index, const Matrix &matrix, PanelStream &stream) {
-    char *own = own_ + index * own_bytes_;
     const int64_t plane = pass_.tokens * panel_columns;
     const Range mine = matrix.mine;
     memset(acc_ + mine.first * plane, 0, (size_t)((mine.last - mine.first) * plane * 4));
-    Walk walk(matrix, segments_, segment_count_);
-    for (Task task; walk.next(task);) {
-      const Segment &s = *task.segment;
-      const float *bias = layer_.down_bias;
-      if (bias) bias += (s.expert * matrix.panels + task.p) * panel_columns;
-      stream.use(matrix);
-      for (int64_t row = task.begin; row < task.end; row += row_block) {
-        const int64_t n = task.end - row < row_block ? task.end - row : row_block;
-        multiply(matrix, task, h_, h_stride_, row, n, own, stream);
-        level_.combine((const float *)own, n, bias, token_ + s.first + row,
-                       out_factor_ + s.first + row, acc_ + task.p * plane);
-      }
-    }
+    multiply(index, matrix, h_, h_stride_, layer_.down_bias, stream,
+             [&](const Task &task, int64_t row, int64_t n, const float *bias, const float *c) {
+               const int64_t at = task.segment->first + row;
+               level_.combine(c, n, bias, token_ + at, out_factor_ + at, acc_ + task.p * plane);
+             });
     const int64_t element = layer_.activations == AGENTKIT_F32 ? 4 : 2;
     for (int64_t p = mine.first; p < mine.last; p++) {
       const int64_t column = p * panel_columns, left = layer_.hidden - column;

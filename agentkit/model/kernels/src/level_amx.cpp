@@ -2,7 +2,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "float_product.inl"
 #include "integer_product.inl"
 #include "rows.inl"
 #include "tile_planes.inl"
@@ -20,18 +19,12 @@ static bool supported() {
 }
 
 // Up to these rows bytes are multiplied as they are stored; more pay for making bfloat16 once.
-constexpr int64_t tile_plane_rows = 48;
+constexpr int64_t most_plane_rows = 48;
 
 // Below these a tile is too empty, and vectors are as fast as the memory. Where nothing is fetched
 // ahead (stream.h), tiles wait for it, and vectors keep up for longer.
 constexpr int64_t tile_bf16_least = 2, tile_planes_least = 3;
 constexpr int64_t alone_bf16_least = 5, alone_planes_least = plane_rows + 1;
-
-static Rows rows_of(int32_t weights, int64_t n) {
-  if (weights == AGENTKIT_F32) return Rows::f32;
-  if (weights == AGENTKIT_BF16) return Rows::bf16;
-  return n <= tile_plane_rows ? Rows::planes : Rows::bf16;
-}
 
 template <int weights>
 static void planes_of(const char *a, int64_t stride, int64_t n, const Panel &panel, bool fresh,
@@ -43,27 +36,18 @@ static void planes_of(const char *a, int64_t stride, int64_t n, const Panel &pan
   }
 }
 
-static void product(Rows rows, const void *a, int64_t stride, int64_t n, const Panel &panel,
-                    void *scratch, bool same_panel, Stream &stream, float *c) {
-  const char *bytes = (const char *)a;
-  if (rows == Rows::f32) {
-    float_product_of<AGENTKIT_F32>((const float *)a, stride / 4, n, panel, !same_panel, stream, c);
-  } else if (rows == Rows::planes && panel.weights == AGENTKIT_INT8) {
-    planes_of<AGENTKIT_INT8>(bytes, stride, n, panel, !same_panel, stream, c);
-  } else if (rows == Rows::planes) {
-    planes_of<AGENTKIT_INT4>(bytes, stride, n, panel, !same_panel, stream, c);
+static void dense_rows(const char *a, int64_t stride, int64_t n, const uint32_t *words, int64_t k,
+                       bool fresh, Stream &stream, float *c) {
+  if (n < (streams(stream) ? tile_bf16_least : alone_bf16_least)) {
+    bf16_rows(a, stride, n, words, k, fresh, stream, c);
   } else {
-    const uint32_t *words = bf16_words(panel, scratch, same_panel, stream);
-    const bool fresh = words == panel.words && !same_panel;
-    if (n < (streams(stream) ? tile_bf16_least : alone_bf16_least)) {
-      bf16_rows(bytes, stride, n, words, panel.k, fresh, stream, c);
-    } else {
-      tile_product(bytes, stride, n, words, panel.k, fresh, stream, c);
-    }
+    tile_product(a, stride, n, words, k, fresh, stream, c);
   }
 }
 
 }  // namespace
+
+#include "product.inl"
 
 namespace agentkit {
 

@@ -1,5 +1,4 @@
 // AVX-512 BF16 with VNNI: bfloat16 and byte dot products in vectors.
-#include "float_product.inl"
 #include "integer_product.inl"
 #include "rows.inl"
 
@@ -7,28 +6,22 @@ namespace {
 
 static void nothing() {}
 
-static Rows rows_of(int32_t weights, int64_t n) {
-  if (weights == AGENTKIT_F32) return Rows::f32;
-  if (weights == AGENTKIT_BF16) return Rows::bf16;
-  return n <= plane_rows ? Rows::planes : Rows::bf16;
+constexpr int64_t most_plane_rows = plane_rows;
+
+template <int weights>
+static void planes_of(const char *a, int64_t stride, int64_t n, const Panel &panel, bool fresh,
+                      Stream &stream, float *c) {
+  plane_product<weights>(a, stride, n, panel, fresh, stream, c);
 }
 
-static void product(Rows rows, const void *a, int64_t stride, int64_t n, const Panel &panel,
-                    void *scratch, bool same_panel, Stream &stream, float *c) {
-  const char *bytes = (const char *)a;
-  if (rows == Rows::f32) {
-    float_product_of<AGENTKIT_F32>((const float *)a, stride / 4, n, panel, !same_panel, stream, c);
-  } else if (rows == Rows::planes && panel.weights == AGENTKIT_INT8) {
-    plane_product<AGENTKIT_INT8>(bytes, stride, n, panel, !same_panel, stream, c);
-  } else if (rows == Rows::planes) {
-    plane_product<AGENTKIT_INT4>(bytes, stride, n, panel, !same_panel, stream, c);
-  } else {
-    const uint32_t *words = bf16_words(panel, scratch, same_panel, stream);
-    bf16_rows(bytes, stride, n, words, panel.k, words == panel.words && !same_panel, stream, c);
-  }
+static void dense_rows(const char *a, int64_t stride, int64_t n, const uint32_t *words, int64_t k,
+                       bool fresh, Stream &stream, float *c) {
+  bf16_rows(a, stride, n, words, k, fresh, stream, c);
 }
 
 }  // namespace
+
+#include "product.inl"
 
 namespace agentkit {
 
