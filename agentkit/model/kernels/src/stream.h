@@ -19,6 +19,7 @@ struct Stream {
   int64_t left = 0;                    // bytes of this span from there
   int64_t ahead = 0;                   // bytes fetched and not yet used
   int64_t most_ahead = 0;              // never fetch further; 0: nothing is fetched from here
+  int64_t pace = 0;                    // lines for each step of arithmetic; 0: the product's own
   void (*refill)(Stream &) = nullptr;  // to the next span; leaves `left` 0 where there is none
 };
 
@@ -49,14 +50,15 @@ static inline void fetch(agentkit::Stream &stream, int64_t lines) {
   while (streams(stream) && lines > 0 && stream.ahead < stream.most_ahead) {
     if (stream.left <= 0) stream.refill(stream);
     if (stream.left <= 0) return;
-    const int64_t here = (stream.left + 63) / 64;
-    const int64_t count = here < lines ? here : lines;
+    const bool late = stream.ahead < 0;  // these the product has read by itself
+    const int64_t here = (stream.left + 63) / 64, wanted = late ? (63 - stream.ahead) / 64 : lines;
+    const int64_t count = here < wanted ? here : wanted;
     const char *at = stream.at;
-    for (int64_t i = 0; i < count; i++) __builtin_prefetch(at + 64 * i, 0, 2);
+    for (int64_t i = 0; !late && i < count; i++) __builtin_prefetch(at + 64 * i, 0, 2);
     stream.at += 64 * count;
     stream.left -= 64 * count;
     stream.ahead += 64 * count;
-    lines -= count;
+    lines -= late ? 0 : count;
   }
 }
 

@@ -38,14 +38,7 @@ static void tiles_end() { _tile_release(); }
 
 constexpr int panel_row = 4 * panel_columns;
 
-// Tiles 0-3 from and to c: two tiles side by side, and two more from the element `second` on.
-static inline void load_c(const float *c, int64_t second) {
-  _tile_loadd(0, c, panel_row);
-  _tile_loadd(1, c + 16, panel_row);
-  _tile_loadd(2, c + second, panel_row);
-  _tile_loadd(3, c + second + 16, panel_row);
-}
-
+// Tiles 0-3 to c: two tiles side by side, and two more from the element `second` on.
 static inline void store_c(float *c, int64_t second) {
   _tile_stored(0, c, panel_row);
   _tile_stored(1, c + 16, panel_row);
@@ -60,23 +53,33 @@ static inline void zero_c() {
   _tile_zero(3);
 }
 
+// The next tile of 16 rows, from the second-level cache into the first: a multiplication does not
+// go on while a tile is loaded, and from the second level that takes three times as long.
+static inline void near_tile(const void *at, int64_t stride) {
+#pragma GCC unroll 16
+  for (int row = 0; row < 16; row++) __builtin_prefetch((const char *)at + row * stride, 0, 3);
+}
+
+constexpr int next_words = 16 * panel_columns;
+
 // 32 rows by 32 columns: each tile of a and of the panel is used twice.
 static inline void square(const char *a, int64_t stride, const uint32_t *words, int64_t k,
-                          bool first, Stream &stream, int64_t lines, float *c) {
-  if (first) {
-    zero_c();
-  } else {
-    load_c(c, 16 * panel_columns);
-  }
-  for (int64_t i = 0; i < k; i += 32, words += 16 * panel_columns) {
-    _tile_loadd(4, a + 2 * i, stride);
+                          Stream &stream, int64_t lines, float *c) {
+  const char *below = a + 16 * stride;
+  zero_c();
+  for (int64_t i = 0; i < k; i += 32, a += 64, below += 64, words += next_words) {
+    _tile_loadd(4, a, stride);
+    near_tile(a + 64, stride);
     _tile_loadd(6, words, panel_row);
+    near_tile(words + next_words, panel_row);
     _tile_loadd(7, words + 16, panel_row);
     _tile_dpbf16ps(0, 4, 6);
-    _tile_loadd(5, a + 16 * stride + 2 * i, stride);
+    _tile_loadd(5, below, stride);
     _tile_dpbf16ps(1, 4, 7);
+    near_tile(below + 64, stride);
     fetch(stream, lines);
     _tile_dpbf16ps(2, 5, 6);
+    near_tile(words + next_words + 16, panel_row);
     _tile_dpbf16ps(3, 5, 7);
   }
   store_c(c, 16 * panel_columns);
@@ -86,46 +89,48 @@ static inline void square(const char *a, int64_t stride, const uint32_t *words, 
 static inline void flat(const char *a, int64_t stride, const uint32_t *words, int64_t k,
                         Stream &stream, int64_t lines, float *c) {
   zero_c();
-  for (int64_t i = 0; i < k; i += 32, words += 16 * panel_columns) {
-    _tile_loadd(4, a + 2 * i, stride);
+  for (int64_t i = 0; i < k; i += 32, a += 64, words += next_words) {
+    _tile_loadd(4, a, stride);
+    near_tile(a + 64, stride);
     _tile_loadd(6, words, panel_row);
     _tile_loadd(7, words + 16, panel_row);
+    near_tile(words + next_words, panel_row);
     _tile_dpbf16ps(0, 4, 6);
     _tile_loadd(6, words + 32, panel_row);
+    near_tile(words + next_words + 16, panel_row);
     _tile_dpbf16ps(1, 4, 7);
     _tile_loadd(7, words + 48, panel_row);
+    near_tile(words + next_words + 32, panel_row);
     fetch(stream, lines);
     _tile_dpbf16ps(2, 4, 6);
+    near_tile(words + next_words + 48, panel_row);
     _tile_dpbf16ps(3, 4, 7);
   }
   store_c(c, 32);
 }
 
-// Inputs at a time where there are many rows: 32 rows of a and both halves of the panel stay in
-// the first-level cache.
-constexpr int64_t tile_depth = 256;
-
-// Lines to fetch with 32 inputs: a little more than the panel's own 64 where it is read for the
-// first time, and else what the memory delivers while four tiles are multiplied.
+// Lines to fetch with 32 inputs, unless the stream has a pace: a little more than the panel's own 64
+// where it is read for the first time, and else what the memory delivers while four tiles are
+// multiplied.
 constexpr int64_t lines_new = 72, lines_again = 6;
+
+static inline int64_t lines_of(const Stream &stream, bool fresh, int64_t of_new) {
+  return stream.pace > 0 ? stream.pace : fresh ? of_new : lines_again;
+}
 
 // fresh: the panel is read for the first time.
 static void tile_product(const char *a, int64_t stride, int64_t n, const uint32_t *words, int64_t k,
                          bool fresh, Stream &stream, float *c) {
   memory_is_read();
   const int64_t squares = (n + 15) / 32;
-  const int64_t most = squares == 1 ? k : tile_depth;
-  for (int64_t from = 0; squares > 0 && from < k; from += most) {
-    const int64_t depth = k - from < most ? k - from : most;
-    for (int64_t i = 0; i < squares; i++)
-      for (int column = 0; column < panel_columns; column += 32)
-        square(a + 32 * i * stride + 2 * from, stride, words + from / 2 * panel_columns + column,
-               depth, from == 0, stream, fresh && i == 0 ? lines_new / 2 : lines_again,
-               c + 32 * i * panel_columns + column);
-  }
+  for (int64_t i = 0; i < squares; i++)
+    for (int column = 0; column < panel_columns; column += 32)
+      square(a + 32 * i * stride, stride, words + column, k, stream,
+             lines_of(stream, fresh && i == 0, lines_new / 2),
+             c + 32 * i * panel_columns + column);
   if (n > 32 * squares)
     flat(a + 32 * squares * stride, stride, words, k, stream,
-         fresh && squares == 0 ? lines_new : lines_again, c + 32 * squares * panel_columns);
+         lines_of(stream, fresh && squares == 0, lines_new), c + 32 * squares * panel_columns);
   memory_is_read();
 }
 
