@@ -115,8 +115,7 @@ def native_column(model: Llama4ForCausalLM, weights: Weights) -> Column:
 
     def read(count: int) -> tuple[float, Any]:
         cache, drawn = decoder.new_cache(), _draw(count, vocabulary)
-        ids = torch.tensor([drawn])
-        seconds = _timed(lambda: model(ids, past_key_values=cache, logits_to_keep=1))
+        seconds = _timed(lambda: decoder.extend([(drawn, cache)]))
         return seconds, take_snapshot(cache, config, drawn)
 
     def streams(number: int, context: int, count: int) -> float:
@@ -242,7 +241,7 @@ def show(found: dict[str, Any], shape: Shape, plan: Plan) -> None:
         )
     console.print(table)
     console.print(f"bandwidth of the probe: {found['bandwidth'] / 1e9:.1f} GB/s")
-    for name, why in found["absent"].items():
+    for name, why in (found["absent"] | found["remarks"]).items():
         console.print(f"{name}: {why}", markup=False)
     for name, bar in found["bars"].items():
         value = "-" if bar["value"] is None else bar["value"]
@@ -276,7 +275,7 @@ def run(shape: Shape, plan: Plan) -> dict[str, Any]:
         "int8": native_column(make_model(shape), Weights.INT8),
         "transformers": transformers_column(stock),
     }
-    peers, absent = [], {}
+    peers, absent, remarks = [], {}, {}
     for name, kind, file in (
         ("llama.cpp BF16", "llama.cpp", "bf16.gguf"),
         ("llama.cpp Q8_0", "llama.cpp", "q8_0.gguf"),
@@ -286,6 +285,8 @@ def run(shape: Shape, plan: Plan) -> dict[str, Any]:
         if isinstance(started, Peer):
             peers.append(started)
             columns[name] = peer_column(started)
+            if started.remark:
+                remarks[name] = started.remark
         else:
             absent[name] = started
     try:
@@ -294,6 +295,7 @@ def run(shape: Shape, plan: Plan) -> dict[str, Any]:
         for peer in peers:
             peer.close()
     found["absent"] |= absent
+    found["remarks"] = remarks
     kernel = library()
     return {
         "machine": f"{platform.machine()}, {os.cpu_count()} CPUs",

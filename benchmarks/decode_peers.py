@@ -31,9 +31,10 @@ _LLAMA_CPP = """
 import json, random, sys, time
 from llama_cpp import llama_cpp as c
 path, vocabulary, threads = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+repacked = sys.argv[4] == "repacked"
 c.llama_backend_init()
 p = c.llama_model_default_params()
-p.n_gpu_layers, p.use_mmap = 0, False
+p.n_gpu_layers, p.use_mmap, p.use_extra_bufts = 0, False, repacked
 model = c.llama_model_load_from_file(path.encode(), p)
 p = c.llama_context_default_params()
 p.n_ctx, p.n_batch, p.n_ubatch, p.n_threads, p.n_threads_batch = 4096, 1024, 512, threads, threads
@@ -89,10 +90,14 @@ _START_S = 600
 
 
 class Peer:
-    """A peer's process. It is stopped by a signal except while it measures."""
+    """A peer's process. It is stopped by a signal except while it measures.
+
+    ``remark``: what a reader of its figures should know.
+    """
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
+        self.remark = ""
 
     def measure(self, *what: str | int) -> float:
         """Return the seconds of ``("prefill", tokens)`` or ``("decode", context, tokens)``."""
@@ -126,20 +131,39 @@ class Peer:
 
 
 def start_peer(kind: str, model: Path, vocabulary: int, threads: int) -> Peer | str:
-    """Return a peer (``llama.cpp`` or ``vllm``) with ``model`` loaded, or why there is none."""
+    """Return a peer (``llama.cpp`` or ``vllm``) with ``model`` loaded, or why there is none.
+
+    llama.cpp packs weights for AMX where the CPU has it; where that breaks off at its first token
+    it is measured without (``Peer.remark`` says so).
+    """
     folder = os.environ.get("AGENTKIT_PEERS")
     if folder is None:
         return "absent: AGENTKIT_PEERS names no virtual environment"
+    arguments = [str(model), str(vocabulary), str(threads)]
+    try:
+        try:
+            return _start(folder, kind, [*arguments, "repacked"])
+        except ValueError as error:
+            if kind != "llama.cpp":
+                raise
+            peer = _start(folder, kind, [*arguments, "plain"])
+            peer.remark = f"with weights packed for this CPU {error}; measured with plain ones"
+            return peer
+    except (OSError, ValueError) as error:
+        return f"absent: {error}"
+
+
+def _start(folder: str, kind: str, arguments: list[str]) -> Peer:
     python = os.path.join(folder, "bin", "python")  # noqa: PTH118  the link itself, not what it leads to
     program = _PROGRAMS[kind] + _SERVE.replace("def serve", "import json, sys\ndef serve")
-    try:
-        process = subprocess.Popen(  # noqa: S603  the peer's interpreter, named by who measures
-            [python, "-c", f"{program}\nserve(prefill, decode)", str(model), str(vocabulary),
-             str(threads)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        )  # fmt: skip
-        peer = Peer(process)
-        peer.wait_ready()
-    except (OSError, ValueError) as error:
-        return f"absent: {type(error).__name__}"
+    process = subprocess.Popen(  # noqa: S603  the peer's interpreter, named by who measures
+        [python, "-c", f"{program}\nserve(prefill, decode)", *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    peer = Peer(process)
+    peer.wait_ready()
+    peer.measure("decode", 8, 1)
     return peer

@@ -35,9 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Generation", "Runtime", "run_pass"]
 
-# Up to so many tokens at once the native step is used: more are read faster as a prompt.
-_NATIVE_TOKENS = 16
-
 
 class Runtime:
     """A model with the KV caches of its streams; one forward pass at a time.
@@ -89,8 +86,7 @@ class Runtime:
         are half filled and of no use.
         """
         ahead = [(one.ids, one.kv) for one in segments if isinstance(one.kv, KvBuffers)]
-        few = sum(len(one.ids) for one in segments) <= _NATIVE_TOKENS
-        if self.native is not None and few and len(ahead) == len(segments):
+        if self.native is not None and len(ahead) == len(segments):
             return list(self.native.extend(ahead))
         with torch.inference_mode():
             if len(segments) > 1 and self.shares_passes:

@@ -1,9 +1,9 @@
-"""Llama 4's decode step in C++: one call for one token of every stream, cache included.
+"""Llama 4 in C++: one call for some tokens of every stream, cache included.
 
-``NativeDecoder.of(model)`` packs the model's linear layers (transformers' own forward, which reads
-prompts, then computes through the same packed weights) and describes the layers to the kernel. A
-step is norm, queries, keys and values, rotation, cache, attention, output, experts or dense
-feed-forward, for all layers, and the logits. The residual stream stays in fp32.
+``NativeDecoder.of(model)`` packs the model's linear layers (transformers' own forward then computes
+through the same packed weights) and describes the layers to the kernel. A step is norm, queries,
+keys and values, rotation, cache, attention, output, experts or dense feed-forward, for all layers,
+and the logits: of one token of each stream, or of a prompt. The residual stream stays in fp32.
 """
 
 from __future__ import annotations
@@ -101,9 +101,9 @@ class NativeDecoder:
         return self._run(tokens, caches, [True] * len(tokens))
 
     def extend(self, segments: Sequence[tuple[Sequence[int], KvBuffers]]) -> torch.Tensor:
-        """Append a few tokens to each stream; return the logits [streams, vocab] after the last.
+        """Append tokens to each stream; return the logits [streams, vocab] after the last of each.
 
-        Prompts are read faster by transformers' forward: this is for some tokens at a time.
+        A prompt is read as it is decoded, many rows at a time; memory grows with their number.
         """
         tokens = [token for ids, _ in segments for token in ids]
         caches = [cache for ids, cache in segments for _ in ids]

@@ -183,6 +183,52 @@ def test_long_contexts_are_read_in_pieces(tiny_llama4: Callable[..., PreTrainedM
         assert (found - expected[n]).abs().max() <= 1e-4
 
 
+PROMPTS = {
+    "chunks of 150": {"attention_chunk_size": 150},
+    "heads of 96": {"head_dim": 96, "num_key_value_heads": 1},
+    "heads of 128": {"head_dim": 128, "attn_temperature_tuning": True},
+    "as many key heads": {"num_key_value_heads": 4, "attention_chunk_size": 64},
+    "dense, biased": {"interleave_moe_layer_step": 2, "attention_bias": True},
+}
+
+
+@pytest.mark.parametrize("layers", PROMPTS.values(), ids=PROMPTS)
+def test_prompts_are_read_in_blocks(
+    tiny_llama4: Callable[..., PreTrainedModel], layers: dict[str, object]
+) -> None:
+    """Two prompts and one token a step, cut where no block ends, and all of one at once."""
+    theirs = tiny_llama4(max_position_embeddings=2048, **layers)
+    decoder = _native(copy.deepcopy(theirs))
+    generator = torch.Generator().manual_seed(4)
+    streams = torch.randint(3, 500, (3, 420), generator=generator)
+    expected = [_full(theirs, stream) for stream in streams]
+    caches = [decoder.new_cache() for _ in streams]
+    at = [0, 0, 0]
+    for counts in ((3, 131, 200), (300, 1, 77), (1, 257, 3)):
+        ids = [streams[n, at[n] : at[n] + counts[n]].tolist() for n in range(3)]
+        found = decoder.extend(list(zip(ids, caches, strict=True)))
+        at = [start + count for start, count in zip(at, counts, strict=True)]
+        for row, full, end in zip(found, expected, at, strict=True):
+            assert (row - full[end - 1]).abs().max() <= 1e-4
+    whole = decoder.extend([(streams[0].tolist(), decoder.new_cache())])[0]
+    assert (whole - expected[0][-1]).abs().max() <= 1e-4
+
+
+def test_not_a_number_in_one_prompt_stays_there(
+    tiny_llama4: Callable[..., PreTrainedModel],
+) -> None:
+    model = tiny_llama4()
+    with torch.no_grad():
+        model.model.embed_tokens.weight[7] = float("nan")
+    decoder = _native(model)
+    clean = decoder.extend([([8] * 12, decoder.new_cache())])
+    both = decoder.extend(
+        [([8] * 5 + [7] * 7, decoder.new_cache()), ([8] * 12, decoder.new_cache())]
+    )
+    assert both[0].isnan().all()
+    assert (both[1] - clean[0]).abs().max() <= 1e-5
+
+
 @pytest.mark.parametrize("level", ["amx", "avx512_bf16", "avx512", "avx2", "portable"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_every_instruction_set_computes_the_same(
@@ -200,6 +246,9 @@ def test_every_instruction_set_computes_the_same(
         found = torch.cat([decoder.step([t], [cache]) for t in IDS[0, :40].tolist()])
         expected = _full(exact, IDS[0, :40])
         error = float((found - expected).norm() / expected.norm())
+        assert error <= (1e-5 if dtype is torch.float32 else 0.03)
+        read = decoder.extend([(IDS[0, :40].tolist(), decoder.new_cache())])[0]
+        error = float((read - expected[-1]).norm() / expected[-1].norm())
         assert error <= (1e-5 if dtype is torch.float32 else 0.03)
     finally:
         assert kernel.use_level(kernel.best_level)

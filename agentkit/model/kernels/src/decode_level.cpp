@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "level.h"
 #include "vectors.h"
 
 #if defined(__AVX512F__)
@@ -173,6 +174,62 @@ static void merge(const float *pieces, int64_t count, int64_t stride, int64_t he
   for (int64_t i = 0; i < head_dim; i += lanes) store(out + i, load(out + i) * factor);
 }
 
+// A word of a panel is one float32 or two bfloat16 of a column: of keys, what lies side by side.
+static void pack_keys(const void *keys, int64_t count, int64_t head_dim, int64_t padded, int32_t format,
+                      uint32_t *words) {
+  const int64_t depth = format == AGENTKIT_F32 ? 1 : 2, have = head_dim / depth;
+  const uint32_t *rows = (const uint32_t *)keys;
+  if (count < panel_columns || head_dim < padded) memset(words, 0, (size_t)(padded / depth * panel_columns) * 4);
+  for (int64_t i = 0; i < have; i++)
+    for (int64_t p = 0; p < count; p++) words[i * panel_columns + p] = rows[p * have + i];
+}
+
+static void pack_values(const void *values, int64_t count, int64_t head_dim, int64_t column, int32_t format,
+                        uint32_t *words) {
+  const int64_t left = head_dim - column, width = left < panel_columns ? left : panel_columns;
+  const int64_t depth = format == AGENTKIT_F32 ? 1 : 2;
+  if (count < panel_columns || width < panel_columns)
+    memset(words, 0, (size_t)(panel_columns / depth * panel_columns) * 4);
+  if (depth == 1) {
+    for (int64_t p = 0; p < count; p++)
+      memcpy(words + p * panel_columns, (const float *)values + p * head_dim + column, (size_t)width * 4);
+    return;
+  }
+  const uint16_t *halves = (const uint16_t *)values + column;
+  for (int64_t p = 0; p < count; p += 2)
+    for (int64_t i = 0; i < width; i += lanes) {
+      Words w = __builtin_convertvector(*(const Halves *)(halves + p * head_dim + i), Words);
+      if (p + 1 < count)
+        w |= __builtin_convertvector(*(const Halves *)(halves + (p + 1) * head_dim + i), Words) << 16;
+      *(Words *)(words + p / 2 * panel_columns + i) = w;
+    }
+}
+
+static float weigh(float *scores, int64_t visible, float factor, float &largest, float &total_) {
+  float most = largest;
+  for (int64_t p = 0; p < visible; p++) {
+    scores[p] *= factor;
+    most = scores[p] > most ? scores[p] : most;
+  }
+  for (int64_t p = visible; p < panel_columns; p++) scores[p] = -INFINITY;
+  if (visible == 0) most = 0.0f;
+  Vec sums = {};
+  for (int64_t p = 0; p < panel_columns; p += lanes) {
+    const Vec s = load(scores + p);
+    const Vec e = select(s == -INFINITY, Vec{}, exponential(s - most));
+    store(scores + p, e);
+    sums += e;
+  }
+  const float shrink = visible == 0 ? 1.0f : expf(largest - most);
+  if (visible > 0) largest = most;
+  total_ = total_ * shrink + total(sums);
+  return shrink;
+}
+
+static void blend(float *sums, float shrink, const float *y, int64_t n) {
+  for (int64_t i = 0; i < n; i += lanes) store(sums + i, load(sums + i) * shrink + load(y + i));
+}
+
 static void swiglu(const float *gate, const float *up, int64_t n, float *out) {
   for (int64_t i = 0; i < n; i += lanes) {
     const Vec g = load(gate + i);
@@ -194,6 +251,7 @@ const DecodeLevel decode_avx2 = {"avx2",
 extern const DecodeLevel decode_portable;
 const DecodeLevel decode_portable = {"portable",
 #endif
-                                 add, norm, rotate, unit, put, attend, merge, swiglu};
+                                 add, norm, rotate, unit, put, attend, merge, pack_keys, pack_values, weigh, blend,
+                                 swiglu};
 
 }  // namespace agentkit

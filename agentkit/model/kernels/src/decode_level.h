@@ -43,6 +43,20 @@ struct DecodeLevel {
   // One head's pieces, `stride` floats apart, into its output [head_dim].
   void (*merge)(const float *pieces, int64_t count, int64_t stride, int64_t head_dim, float *out);
 
+  // Up to 64 positions [count][head_dim] as a panel of `padded` inputs by 64 positions, and the
+  // values' columns from `column` on as one of 64 positions by 64 columns; zeros where there are none.
+  void (*pack_keys)(const void *keys, int64_t count, int64_t head_dim, int64_t padded, int32_t format,
+                    uint32_t *words);
+  void (*pack_values)(const void *values, int64_t count, int64_t head_dim, int64_t column, int32_t format,
+                      uint32_t *words);
+
+  // 64 scores to weights of a softmax over the first `visible` and all before: largest and total go
+  // on, and what is returned is the factor of the sums so far.
+  float (*weigh)(float *scores, int64_t visible, float factor, float &largest, float &total);
+
+  // sums = sums * shrink + y, n numbers; n is a multiple of 16.
+  void (*blend)(float *sums, float shrink, const float *y, int64_t n);
+
   // out = silu(gate) * up, n numbers; n is a multiple of 16.
   void (*swiglu)(const float *gate, const float *up, int64_t n, float *out);
 };

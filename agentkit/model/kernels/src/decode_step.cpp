@@ -19,7 +19,7 @@ constexpr int64_t pad = 128;
 }  // namespace
 
 Step::Step(const agentkit_decoder &d, const agentkit_row *rows, int64_t count)
-    : d_(d), rows_(rows), count_(count), products_(level()), level_(decode_level()) {
+    : d_(d), rows_(rows), count_(count), products_(level()), level_(decode_level()), block_(products_, level_, d) {
   for (int64_t r = 0; r < count; r++) asked_ += rows[r].logits != nullptr;
 }
 
@@ -30,6 +30,19 @@ int64_t Step::first_seen(int64_t position) const {
 int64_t Step::pieces_of(int64_t r) const {
   const int64_t position = rows_[r].position, seen = position + 1 - first_seen(position);
   return (seen + piece_positions - 1) / piece_positions;
+}
+
+// How many rows from r on make a block; 0 where there are too few.
+int64_t Step::block_at(int64_t r) const {
+  const agentkit_row &first = rows_[r];
+  int64_t count = 1;
+  while (count < block_.most_rows() && r + count < count_) {
+    const agentkit_row &next = rows_[r + count];
+    if (next.kv != first.kv || next.position != first.position + count) break;
+    if (first_seen(next.position) != first_seen(first.position)) break;
+    count++;
+  }
+  return count < BlockAttention::least_rows ? 0 : count;
 }
 
 bool Step::allocate(Arena &arena, int threads) {
@@ -53,10 +66,13 @@ bool Step::allocate(Arena &arena, int threads) {
       inner = larger(inner, layer_->down.inputs);
     }
     int64_t all = 0;
-    for (int64_t r = 0; r < count_; r++) all += pieces_of(r);
+    for (int64_t r = 0, block; r < count_; r += larger(block, 1)) {
+      block = block_at(r);
+      if (block == 0) all += pieces_of(r);
+    }
     pieces = larger(pieces, all);
   }
-  own_bytes_ = round_up(own_bytes_, 64);
+  own_bytes_ = round_up(larger(own_bytes_, block_.bytes()), 64);
   x_stride_ = round_up(d_.hidden, pad);
   q_stride_ = round_up((int64_t)d_.heads * d_.head_dim, pad);
   kv_stride_ = round_up((int64_t)d_.kv_heads * d_.head_dim, pad);
@@ -75,6 +91,7 @@ bool Step::allocate(Arena &arena, int threads) {
   const int64_t scores = layout.take(count_ * router * 4);
   const int64_t piece = layout.take(room * d_.kv_heads * piece_stride_ * 4);
   const int64_t first = layout.take((count_ + 1) * 8);
+  const int64_t blocks = layout.take(count_ / BlockAttention::least_rows * (int64_t)sizeof(Block));
   const int64_t data = layout.take(inputs), own = layout.take(own_bytes_ * threads);
   if (!arena.reserve(layout.total())) return false;
   x_ = arena.at<float>(x);
@@ -91,6 +108,7 @@ bool Step::allocate(Arena &arena, int threads) {
   router_ = arena.at<float>(scores);
   pieces_ = arena.at<float>(piece);
   piece_of_ = arena.at<int64_t>(first);
+  blocks_ = arena.at<Block>(blocks);
   inputs_ = arena.at<char>(data);
   own_ = arena.at<char>(own);
   return true;
@@ -117,8 +135,12 @@ void Step::start(const float *x) {
 void Step::begin_layer(int32_t number) {
   number_ = number;
   layer_ = &d_.layer[number];
-  piece_of_[0] = 0;
-  for (int64_t r = 0; r < count_; r++) piece_of_[r + 1] = piece_of_[r] + pieces_of(r);
+  piece_of_[0] = block_count_ = 0;
+  for (int64_t r = 0; r < count_;) {
+    const int64_t block = block_at(r), end = r + larger(block, 1);
+    if (block > 0) blocks_[block_count_++] = {r, block, rows_[r].position, first_seen(rows_[r].position)};
+    for (; r < end; r++) piece_of_[r + 1] = piece_of_[r] + (block > 0 ? 0 : pieces_of(r));
+  }
 }
 
 void Step::join_experts(Range rows) {
@@ -202,8 +224,18 @@ void Step::attend_pieces(Range items) {
   }
 }
 
+// Head by head, so that each thread gets short blocks and long ones.
+void Step::attend_blocks(Range items, char *own) {
+  for (int64_t item = items.first; item < items.last; item++) {
+    const Block &block = blocks_[item % block_count_];
+    block_.run(block, rows_[block.row].kv[number_], item / block_count_, row(query_, block.row, q_stride_),
+               row(mixed_, block.row, q_stride_), q_stride_, own);
+  }
+}
+
 void Step::merge_row(int64_t r) {
   const int64_t group = d_.heads / d_.kv_heads, count = piece_of_[r + 1] - piece_of_[r];
+  if (count == 0) return;  // a block's
   for (int64_t h = 0; h < d_.heads; h++) {
     const int64_t first = piece_of_[r] * d_.kv_heads + h / group * count;
     level_.merge(pieces_ + first * piece_stride_ + h % group * piece_floats(d_.head_dim), count,
@@ -237,6 +269,7 @@ void Step::attention(int index, int size, Barrier &barrier) {
   place_heads(share(count_ * (d_.heads + d_.kv_heads), index, size));
   barrier.wait();
   attend_pieces(share(piece_of_[count_] * d_.kv_heads, index, size));
+  attend_blocks(share(block_count_ * d_.kv_heads, index, size), own_of(index));
   barrier.wait();
   const Inputs heads = inputs_at(products_, l.output, count_, inputs_);
   for (int64_t r = rows.first; r < rows.last; r++) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "arena.h"
+#include "decode_block.h"
 #include "decode_level.h"
 #include "decode_linear.h"
 #include "team.h"
@@ -12,7 +13,7 @@ namespace agentkit {
 //   norm      the experts' output of the layer before joins the residual; norm; input of the product
 //   product   queries, keys and values: each thread its own panels
 //   position  rotation, norms and scales of each head; keys and values into the cache
-//   attend    pieces of (row, key-value head, 256 positions)
+//   attend    pieces of (row, key-value head, 256 positions), and blocks of rows of one stream
 //   merge     a row's pieces into one; input of the next product
 //   output    each thread its own columns of the residual
 //   norm      input of the experts (which run after the job), or of the dense feed-forward:
@@ -27,7 +28,7 @@ class Step {
   // Serial: the residual stream starts as the embeddings; angles of each row's position.
   void start(const float *x);
 
-  // Serial: where each row's pieces lie.
+  // Serial: which rows make blocks, and where the pieces of the others lie.
   void begin_layer(int32_t number);
 
   void attention(int index, int size, Barrier &barrier);
@@ -43,6 +44,7 @@ class Step {
   void place_heads(Range items);
   void place_head(float *head, float *angles, bool query, int64_t position) const;
   void attend_pieces(Range items);
+  void attend_blocks(Range items, char *own);
   void merge_row(int64_t r);
   void dense(int index, int size, Barrier &barrier);
   void add_columns(const agentkit_linear &m, const Inputs &in, Range panels, char *own);
@@ -50,6 +52,7 @@ class Step {
                     int64_t stride);
   int64_t first_seen(int64_t position) const;
   int64_t pieces_of(int64_t r) const;
+  int64_t block_at(int64_t r) const;
   char *own_of(int index) const { return own_ + index * own_bytes_; }
 
   const agentkit_decoder &d_;
@@ -57,6 +60,7 @@ class Step {
   int64_t count_;
   const Level &products_;
   const DecodeLevel &level_;
+  const BlockAttention block_;
   const agentkit_decoder_layer *layer_ = nullptr;
   int32_t number_ = 0;
   bool experts_ran_ = false;
@@ -71,6 +75,8 @@ class Step {
   float *experts_in_ = nullptr, *experts_out_ = nullptr, *router_ = nullptr;
   float *pieces_ = nullptr;
   int64_t *piece_of_ = nullptr;  // [rows + 1]: number of a row's first piece
+  Block *blocks_ = nullptr;
+  int64_t block_count_ = 0;
   char *inputs_ = nullptr, *own_ = nullptr;
 };
 
