@@ -1,7 +1,9 @@
 """One Llama 4 layer (1024 x 2048, top-1, shared expert): the kernel against its peers and the roof.
 
 Every round runs all columns one after the other, each behind a read of 256 MB that empties the
-caches and is itself the bandwidth probe; a dense oneDNN product is the arithmetic probe. A column's
+caches and is itself the bandwidth probe, and behind one token through a small layer of the same
+kind: weights are cold, as they are to a decoder, the interpreter and the library's code are not. A
+dense oneDNN product is the arithmetic probe. A column's
 time is its best over the rounds: on a shared machine the others say who else was busy. The roof is
 the larger of bytes over the best bandwidth and operations over the best dense product.
 
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     Run = Callable[[torch.Tensor], torch.Tensor]
 
 HIDDEN, INNER, DRAWN = 1024, 2048, 16
+SMALL = 128  # hidden and inner of the layer that warms the code
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "9"))
 EXPERTS = [int(e) for e in os.environ.get("BENCH_EXPERTS", "16,128").split(",")]
 TOKENS = [int(t) for t in os.environ.get("BENCH_TOKENS", "1,8,64,512").split(",")]
@@ -46,11 +49,13 @@ PROBE_BYTES = 1 << 28
 WIDTH = {"bf16": 2.0, "int8": 1 + 2 / 32, "int4": 0.5 + 2 / 32, "fp32": 4.0}
 
 
-def make_block(experts: int, dtype: torch.dtype) -> Llama4TextMoe:
+def make_block(
+    experts: int, dtype: torch.dtype, hidden: int = HIDDEN, inner: int = INNER
+) -> Llama4TextMoe:
     torch.manual_seed(0)
     config = Llama4TextConfig(
-        hidden_size=HIDDEN,
-        intermediate_size=INNER,
+        hidden_size=hidden,
+        intermediate_size=inner,
         num_local_experts=experts,
         num_experts_per_tok=1,
         num_attention_heads=8,
@@ -123,6 +128,8 @@ def measure(experts: int, dtype: torch.dtype, *, with_vllm: bool) -> list[dict[s
         raise SystemExit("the kernel is not built: python -m agentkit.model.kernels")
     block = make_block(experts, dtype)
     runs = columns(block, dtype, with_vllm=with_vllm)
+    small = columns(make_block(2, dtype, SMALL, SMALL), dtype, with_vllm=with_vllm)
+    token = torch.randn(1, SMALL).to(dtype)
     probe = torch.ones(PROBE_BYTES, dtype=torch.uint8)
     dense = torch.randn(1024, 4096).to(dtype), torch.randn(4096, 4096).to(dtype)
     rows = []
@@ -137,6 +144,7 @@ def measure(experts: int, dtype: torch.dtype, *, with_vllm: bool) -> list[dict[s
         for x in inputs:
             for name, run in runs.items():
                 reads.append(timed(lambda: kernel.read(probe)))
+                small[name](token)
                 samples[name].append(timed(lambda run=run, x=x: run(x)))
             products.append(timed(lambda: torch.nn.functional.linear(*dense)))
         logits = torch.cat(inputs).float() @ block.router.weight.float().T

@@ -68,13 +68,18 @@ def _shared_gate_up(block: Llama4TextMoe) -> torch.Tensor:
 
 
 def vllm_layer(block: Llama4TextMoe) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Return the layer on vLLM's ``cpu_fused_moe``; the shared expert on oneDNN, as in vLLM."""
+    """Return the layer on vLLM's ``cpu_fused_moe``; the shared expert on oneDNN, as in vLLM.
+
+    In bf16 vLLM takes its AMX kernel where the CPU has tiles.
+    """
     ops = torch.ops._C  # noqa: SLF001 - the name vLLM registers its operators under
+    tiles = torch.cpu._is_amx_tile_supported()  # type: ignore[attr-defined]  # noqa: SLF001 - what vLLM asks
+    isa = "amx" if tiles and block.router.weight.dtype is torch.bfloat16 else "vec"
     packed = []
     for weight in (block.experts.gate_up_proj, block.experts.down_proj):
         source = weight.data.transpose(1, 2).contiguous()
         packed.append(torch.empty_like(source))
-        ops.prepack_moe_weight(source, packed[-1], "vec")
+        ops.prepack_moe_weight(source, packed[-1], isa)
     gate_up = _shared_gate_up(block)
 
     def run(x: torch.Tensor) -> torch.Tensor:
@@ -83,7 +88,7 @@ def vllm_layer(block: Llama4TextMoe) -> Callable[[torch.Tensor], torch.Tensor]:
         ids = expert.to(torch.int32)[:, None]
         weights = scores[:, None].contiguous()
         ops.cpu_fused_moe(
-            out, _scaled(x, scores), *packed, None, None, weights, ids, True, "silu", "vec"
+            out, _scaled(x, scores), *packed, None, None, weights, ids, True, "silu", isa
         )
         gate, up = functional.linear(x, gate_up).chunk(2, -1)
         inner = functional.silu(gate) * up

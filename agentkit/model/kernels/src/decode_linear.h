@@ -59,7 +59,7 @@ void multiply(const Level &level, const agentkit_linear &m, const Inputs &in, Ra
   const int64_t panel_bytes = k / word_depth(m.weights) * panel_columns * 4;
   const char *words = (const char *)m.words;
   Stream stream;
-  stream.most_ahead = bytes_ahead(in.count);
+  set_pace(stream, step_lines(m.weights), (in.count + 15) / 16);
   stream.refill = [](Stream &) {};  // a thread's panels lie side by side: one span is all
   for (int64_t begin = 0; begin < in.count; begin += resident) {
     const int64_t end = begin + resident < in.count ? begin + resident : in.count;

@@ -88,7 +88,7 @@ class Forward {
     if (index == 0) sort();
     barrier.wait();
     const Matrix gate_up_panels = gate_up_of(index, size), down_panels = down_of(index, size);
-    PanelStream stream(gate_up_panels, down_panels, segments_, segment_count_, pass_.tokens);
+    PanelStream stream(gate_up_panels, down_panels, segments_, segment_count_);
     fetch(stream, first_lines);
     prepare(index, size);
     barrier.wait();

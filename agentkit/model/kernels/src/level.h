@@ -89,4 +89,7 @@ inline int64_t row_bytes(Rows rows, int64_t k, int32_t group) {
 
 inline int32_t word_depth(int32_t weights) { return 1 << weights; }
 
+// Lines of 64 columns by 32 inputs.
+inline int64_t step_lines(int32_t weights) { return 32 / word_depth(weights) * panel_columns * 4 / 64; }
+
 }  // namespace agentkit

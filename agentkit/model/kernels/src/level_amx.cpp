@@ -19,7 +19,7 @@ static bool supported() {
 }
 
 // Up to these rows bytes are multiplied as they are stored; more pay for making bfloat16 once.
-constexpr int64_t most_plane_rows = 48;
+constexpr int64_t most_plane_rows = 24;
 
 // Below these a tile is too empty, and vectors are as fast as the memory. Where nothing is fetched
 // ahead (stream.h), tiles wait for it, and vectors keep up for longer.
@@ -32,7 +32,7 @@ static void planes_of(const char *a, int64_t stride, int64_t n, const Panel &pan
   if (n < (streams(stream) ? tile_planes_least : alone_planes_least)) {
     plane_product<weights>(a, stride, n, panel, fresh, stream, c);
   } else {
-    tile_planes<weights>(a, stride, n, panel, fresh, stream, c);
+    tile_planes<weights>(a, stride, n, panel, stream, c);
   }
 }
 
@@ -41,7 +41,7 @@ static void dense_rows(const char *a, int64_t stride, int64_t n, const uint32_t 
   if (n < (streams(stream) ? tile_bf16_least : alone_bf16_least)) {
     bf16_rows(a, stride, n, words, k, fresh, stream, c);
   } else {
-    tile_product(a, stride, n, words, k, fresh, stream, c);
+    tile_product(a, stride, n, words, k, stream, c);
   }
 }
 

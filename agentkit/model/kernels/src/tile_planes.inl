@@ -70,11 +70,11 @@ static inline void unpack_nibbles(const uint32_t *words, int64_t rows, uint32_t 
 
 // Sixteen rows at most.
 template <int weights>
-static void tile_planes_of(const char *a, int64_t stride, int64_t m, const Panel &panel, bool fresh,
+static void tile_planes_of(const char *a, int64_t stride, int64_t m, const Panel &panel,
                            Stream &stream, float *c) {
   constexpr int depth = 1 << weights;
   const int64_t k = panel.k, group = panel.group, word_rows = group / depth;
-  const int64_t lines = fresh ? 2 * word_rows + word_rows / 4 + 2 : lines_again / 2;
+  const int64_t lines = stream.pace * group / 64 + 1;  // for half the columns
   const int32_t *corrections = (const int32_t *)(a + 2 * k);
   uint32_t unpacked[32 * panel_columns] __attribute__((aligned(64)));
   GroupSums sums[2];
@@ -105,14 +105,13 @@ static void tile_planes_of(const char *a, int64_t stride, int64_t m, const Panel
 }
 
 template <int weights>
-static void tile_planes(const char *a, int64_t stride, int64_t n, const Panel &panel, bool fresh,
+static void tile_planes(const char *a, int64_t stride, int64_t n, const Panel &panel,
                         Stream &stream, float *c) {
   memory_is_read();
   for (int64_t row = 0; row < n; row += 16) {
     const int64_t m = n - row < 16 ? n - row : 16;
     tiles_of((int)m, panel.group < 64 ? panel.group : 64);
-    tile_planes_of<weights>(a + row * stride, stride, m, panel, fresh && row == 0, stream,
-                            c + row * panel_columns);
+    tile_planes_of<weights>(a + row * stride, stride, m, panel, stream, c + row * panel_columns);
   }
   tiles_begin();
 }

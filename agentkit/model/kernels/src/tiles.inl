@@ -64,7 +64,7 @@ constexpr int next_words = 16 * panel_columns;
 
 // 32 rows by 32 columns: each tile of a and of the panel is used twice.
 static inline void square(const char *a, int64_t stride, const uint32_t *words, int64_t k,
-                          Stream &stream, int64_t lines, float *c) {
+                          Stream &stream, float *c) {
   const char *below = a + 16 * stride;
   zero_c();
   for (int64_t i = 0; i < k; i += 32, a += 64, below += 64, words += next_words) {
@@ -77,7 +77,7 @@ static inline void square(const char *a, int64_t stride, const uint32_t *words, 
     _tile_loadd(5, below, stride);
     _tile_dpbf16ps(1, 4, 7);
     near_tile(below + 64, stride);
-    fetch(stream, lines);
+    fetch(stream, stream.pace);
     _tile_dpbf16ps(2, 5, 6);
     near_tile(words + next_words + 16, panel_row);
     _tile_dpbf16ps(3, 5, 7);
@@ -87,7 +87,7 @@ static inline void square(const char *a, int64_t stride, const uint32_t *words, 
 
 // 16 rows by 64 columns.
 static inline void flat(const char *a, int64_t stride, const uint32_t *words, int64_t k,
-                        Stream &stream, int64_t lines, float *c) {
+                        Stream &stream, float *c) {
   zero_c();
   for (int64_t i = 0; i < k; i += 32, a += 64, words += next_words) {
     _tile_loadd(4, a, stride);
@@ -101,7 +101,7 @@ static inline void flat(const char *a, int64_t stride, const uint32_t *words, in
     _tile_dpbf16ps(1, 4, 7);
     _tile_loadd(7, words + 48, panel_row);
     near_tile(words + next_words + 32, panel_row);
-    fetch(stream, lines);
+    fetch(stream, stream.pace);
     _tile_dpbf16ps(2, 4, 6);
     near_tile(words + next_words + 48, panel_row);
     _tile_dpbf16ps(3, 4, 7);
@@ -109,28 +109,16 @@ static inline void flat(const char *a, int64_t stride, const uint32_t *words, in
   store_c(c, 32);
 }
 
-// Lines to fetch with 32 inputs, unless the stream has a pace: a little more than the panel's own 64
-// where it is read for the first time, and else what the memory delivers while four tiles are
-// multiplied.
-constexpr int64_t lines_new = 72, lines_again = 6;
-
-static inline int64_t lines_of(const Stream &stream, bool fresh, int64_t of_new) {
-  return stream.pace > 0 ? stream.pace : fresh ? of_new : lines_again;
-}
-
-// fresh: the panel is read for the first time.
 static void tile_product(const char *a, int64_t stride, int64_t n, const uint32_t *words, int64_t k,
-                         bool fresh, Stream &stream, float *c) {
+                         Stream &stream, float *c) {
   memory_is_read();
   const int64_t squares = (n + 15) / 32;
   for (int64_t i = 0; i < squares; i++)
     for (int column = 0; column < panel_columns; column += 32)
       square(a + 32 * i * stride, stride, words + column, k, stream,
-             lines_of(stream, fresh && i == 0, lines_new / 2),
              c + 32 * i * panel_columns + column);
   if (n > 32 * squares)
-    flat(a + 32 * squares * stride, stride, words, k, stream,
-         lines_of(stream, fresh && squares == 0, lines_new), c + 32 * squares * panel_columns);
+    flat(a + 32 * squares * stride, stride, words, k, stream, c + 32 * squares * panel_columns);
   memory_is_read();
 }
 

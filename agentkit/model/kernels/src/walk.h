@@ -62,16 +62,6 @@ class Walk {
     if (heavy_ > 0) skip_heavy();
   }
 
-  // Lines to fetch for every 16 rows by 64 columns by 32 inputs, so that the memory has as much to do
-  // in heavy tasks as in light ones; 0 where they are not spread.
-  int64_t pace() const {
-    if (heavy_ == 0) return 0;
-    int64_t steps = 0;
-    for (int i = 0; i < count_; i++) steps += (segments_[i].count + 15) / 16;
-    const int64_t depth = 32 / word_depth(matrix_->weights), lines = panel_columns / 16 * depth;
-    return (count_ * lines + count_ * lines / 4) / steps + 1;
-  }
-
   bool next(Task &task) {
     if (matrix_->mine.first >= matrix_->mine.last) return false;
     if (heavy_ == 0) return next_in_order(task);
@@ -159,11 +149,11 @@ class Walk {
 // Fetches the panels of a walk, then those of another: the memory does not rest between phases.
 class PanelStream : public Stream {
  public:
-  PanelStream(const Matrix &first, const Matrix &second, const Segment *segments, int count,
-              int64_t rows)
+  PanelStream(const Matrix &first, const Matrix &second, const Segment *segments, int count)
       : walks_{{first, segments, count}, {second, segments, count}}, matrices_{&first, &second} {
-    most_ahead = bytes_ahead(rows);
-    pace = walks_[0].pace();
+    int64_t steps = 1;
+    for (int i = 0; i < count; i++) steps += (segments[i].count + 15) / 16;
+    set_pace(*this, count * step_lines(first.weights), steps);
     refill = [](Stream &stream) { static_cast<PanelStream &>(stream).advance(); };
   }
 
