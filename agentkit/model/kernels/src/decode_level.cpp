@@ -174,14 +174,50 @@ static void merge(const float *pieces, int64_t count, int64_t stride, int64_t he
   for (int64_t i = 0; i < head_dim; i += lanes) store(out + i, load(out + i) * factor);
 }
 
+// Sixteen rows of sixteen words, `stride` words apart, to as many rows of a panel.
+#if defined(__AVX512F__)
+static inline void turn(const uint32_t *rows, int64_t stride, uint32_t *words) {
+  __m512i a[16], b[16];
+  for (int i = 0; i < 16; i++) a[i] = _mm512_loadu_si512(rows + i * stride);
+  for (int i = 0; i < 16; i += 2) {
+    b[i] = _mm512_unpacklo_epi32(a[i], a[i + 1]);
+    b[i + 1] = _mm512_unpackhi_epi32(a[i], a[i + 1]);
+  }
+  for (int i = 0; i < 16; i += 4)
+    for (int j = 0; j < 2; j++) {
+      a[i + 2 * j] = _mm512_unpacklo_epi64(b[i + j], b[i + j + 2]);
+      a[i + 2 * j + 1] = _mm512_unpackhi_epi64(b[i + j], b[i + j + 2]);
+    }
+  // a[4 q + r]: in each quarter c, column 4 c + r of rows 4 q to 4 q + 3.
+  for (int r = 0; r < 4; r++) {
+    const __m512i even0 = _mm512_shuffle_i32x4(a[r], a[4 + r], 0x88);
+    const __m512i odd0 = _mm512_shuffle_i32x4(a[r], a[4 + r], 0xdd);
+    const __m512i even1 = _mm512_shuffle_i32x4(a[8 + r], a[12 + r], 0x88);
+    const __m512i odd1 = _mm512_shuffle_i32x4(a[8 + r], a[12 + r], 0xdd);
+    _mm512_storeu_si512(words + r * panel_columns, _mm512_shuffle_i32x4(even0, even1, 0x88));
+    _mm512_storeu_si512(words + (4 + r) * panel_columns, _mm512_shuffle_i32x4(odd0, odd1, 0x88));
+    _mm512_storeu_si512(words + (8 + r) * panel_columns, _mm512_shuffle_i32x4(even0, even1, 0xdd));
+    _mm512_storeu_si512(words + (12 + r) * panel_columns, _mm512_shuffle_i32x4(odd0, odd1, 0xdd));
+  }
+}
+#else
+static inline void turn(const uint32_t *rows, int64_t stride, uint32_t *words) {
+  for (int i = 0; i < 16; i++)
+    for (int p = 0; p < 16; p++) words[i * panel_columns + p] = rows[p * stride + i];
+}
+#endif
+
 // A word of a panel is one float32 or two bfloat16 of a column: of keys, what lies side by side.
 static void pack_keys(const void *keys, int64_t count, int64_t head_dim, int64_t padded, int32_t format,
                       uint32_t *words) {
   const int64_t depth = format == AGENTKIT_F32 ? 1 : 2, have = head_dim / depth;
   const uint32_t *rows = (const uint32_t *)keys;
   if (count < panel_columns || head_dim < padded) memset(words, 0, (size_t)(padded / depth * panel_columns) * 4);
-  for (int64_t i = 0; i < have; i++)
-    for (int64_t p = 0; p < count; p++) words[i * panel_columns + p] = rows[p * have + i];
+  const int64_t whole = have % 16 == 0 ? count / 16 * 16 : 0;
+  for (int64_t p = 0; p < whole; p += 16)
+    for (int64_t i = 0; i < have; i += 16) turn(rows + p * have + i, have, words + i * panel_columns + p);
+  for (int64_t p = whole; p < count; p++)
+    for (int64_t i = 0; i < have; i++) words[i * panel_columns + p] = rows[p * have + i];
 }
 
 static void pack_values(const void *values, int64_t count, int64_t head_dim, int64_t column, int32_t format,
@@ -206,22 +242,27 @@ static void pack_values(const void *values, int64_t count, int64_t head_dim, int
 }
 
 static float weigh(float *scores, int64_t visible, float factor, float &largest, float &total_) {
-  float most = largest;
-  for (int64_t p = 0; p < visible; p++) {
-    scores[p] *= factor;
-    most = scores[p] > most ? scores[p] : most;
+  if (visible == 0) {
+    memset(scores, 0, panel_columns * 4);
+    return 1.0f;
   }
   for (int64_t p = visible; p < panel_columns; p++) scores[p] = -INFINITY;
-  if (visible == 0) most = 0.0f;
+  Vec most = splat(largest);
+  for (int64_t p = 0; p < panel_columns; p += lanes) {
+    const Vec s = load(scores + p) * factor;
+    store(scores + p, s);
+    most = select(s > most, s, most);
+  }
+  const float before = largest;
+  for (int i = 0; i < lanes; i++) largest = most[i] > largest ? most[i] : largest;
   Vec sums = {};
   for (int64_t p = 0; p < panel_columns; p += lanes) {
     const Vec s = load(scores + p);
-    const Vec e = select(s == -INFINITY, Vec{}, exponential(s - most));
+    const Vec e = select(s == -INFINITY, Vec{}, exponential(s - largest));
     store(scores + p, e);
     sums += e;
   }
-  const float shrink = visible == 0 ? 1.0f : expf(largest - most);
-  if (visible > 0) largest = most;
+  const float shrink = expf(before - largest);
   total_ = total_ * shrink + total(sums);
   return shrink;
 }
