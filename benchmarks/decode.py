@@ -253,10 +253,14 @@ def plot(found: dict[str, Any]) -> str:
         return "no plot: matplotlib is not installed"
     import matplotlib.pyplot as plt  # noqa: PLC0415 - optional, for the plot only
 
-    figure, axes = plt.subplots(1, 2, figsize=(10, 4))
+    figure, axes = plt.subplots(1, 2, figsize=(10, 4), sharey=True)
+    rows = found["rows"][::-1]
+    names = [
+        f"agentkit {row['column']}" if row["column"] in WIDTH else row["column"] for row in rows
+    ]
+    colours = ["tab:blue" if row["column"] in WIDTH else "tab:gray" for row in rows]
     for axis, what in zip(axes, ("prefill", "decode"), strict=True):
-        rows = found["rows"]
-        axis.barh([row["column"] for row in rows], [row["tokens_per_s"][what] for row in rows])
+        axis.barh(names, [row["tokens_per_s"][what] for row in rows], color=colours)
         axis.set(title=what, xlabel="tokens a second")
     figure.tight_layout()
     path = RESULTS.with_suffix(".png")

@@ -251,7 +251,7 @@ def plot(rows: list[dict[str, Any]]) -> str:
             times = [row["seconds"][name] * 1e3 for row in chosen]
             axis.loglog([row["tokens"] for row in chosen], times, marker="o", label=name)
         axis.set(title=f"{experts} experts", xlabel="tokens", ylabel="ms")
-        axis.legend()
+    axes[0][-1].legend(loc="center left", bbox_to_anchor=(1, 0.5), title="bf16, int8, int4: ours")
     path = RESULTS.with_suffix(".png")
     figure.savefig(path, bbox_inches="tight")
     return f"plot: {path.name}"
