@@ -86,6 +86,8 @@ def decode(length, n):
     return (generate(prompt, n + 1) - generate(prompt, 1)) / n
 """
 _PROGRAMS = {"llama.cpp": _LLAMA_CPP, "vllm": _VLLM}
+# How a program may hold its weights, the best way first.
+_PACKINGS = {"llama.cpp": ("repacked", "plain"), "vllm": ("its own",)}
 _START_S = 600
 
 
@@ -139,18 +141,17 @@ def start_peer(kind: str, model: Path, vocabulary: int, threads: int) -> Peer | 
     folder = os.environ.get("AGENTKIT_PEERS")
     if folder is None:
         return "absent: AGENTKIT_PEERS names no virtual environment"
-    arguments = [str(model), str(vocabulary), str(threads)]
-    try:
+    refused = ""
+    for packing in _PACKINGS[kind]:
         try:
-            return _start(folder, kind, [*arguments, "repacked"])
-        except ValueError as error:
-            if kind != "llama.cpp":
-                raise
-            peer = _start(folder, kind, [*arguments, "plain"])
-            peer.remark = f"with weights packed for this CPU {error}; measured with plain ones"
-            return peer
-    except (OSError, ValueError) as error:
-        return f"absent: {error}"
+            peer = _start(folder, kind, [str(model), str(vocabulary), str(threads), packing])
+        except (OSError, ValueError) as error:
+            refused = str(error)
+            continue
+        if refused:
+            peer.remark = f"with weights packed for this CPU {refused}; measured with plain ones"
+        return peer
+    return f"absent: {refused}"
 
 
 def _start(folder: str, kind: str, arguments: list[str]) -> Peer:

@@ -9,9 +9,8 @@ import torch
 import transformers
 
 from agentkit.model.embedded.identity import EMBEDDED_CHECKPOINT
-from agentkit.model.local.fused import fuse_experts
-from agentkit.model.local.native import NativeDecoder
 from agentkit.model.local.routing import route_experts
+from tests.model.local.decoders import native_decoder
 
 pytestmark = [pytest.mark.weights, pytest.mark.usefixtures("embedded", "built_kernels")]
 
@@ -30,21 +29,18 @@ def texts(weights_cache: Path) -> torch.Tensor:
 
 def _model(weights_cache: Path, dtype: torch.dtype) -> transformers.PreTrainedModel:
     directory = weights_cache / EMBEDDED_CHECKPOINT
-    model = transformers.Llama4ForCausalLM.from_pretrained(directory, dtype=dtype).eval()
-    route_experts(model)
-    return model
+    return transformers.Llama4ForCausalLM.from_pretrained(directory, dtype=dtype).eval()
 
 
 def test_two_thousand_tokens_agree(weights_cache: Path, texts: torch.Tensor) -> None:
+    exact = _model(weights_cache, torch.float32)
+    route_experts(exact)
     with torch.inference_mode():
-        expected = _model(weights_cache, torch.float32)(texts, use_cache=False).logits
+        expected = exact(texts, use_cache=False).logits
     best = expected.topk(2).values
     clear = best[..., 0] - best[..., 1] > NEAR
     assert clear.sum() >= 1800
-    ours = _model(weights_cache, torch.bfloat16)
-    fuse_experts(ours)
-    decoder = NativeDecoder.of(ours)
-    assert decoder is not None
+    decoder = native_decoder(_model(weights_cache, torch.bfloat16))
     caches = [decoder.new_cache() for _ in texts]
     steps = torch.stack([decoder.step(column.tolist(), caches) for column in texts.T], 1)
     agree = (steps.argmax(-1) == expected.argmax(-1))[clear]

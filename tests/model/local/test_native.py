@@ -15,7 +15,6 @@ from agentkit.errors import ModelError
 from agentkit.messages import Message
 from agentkit.model.kernels import Weights
 from agentkit.model.kernels.dispatch import library
-from agentkit.model.local.fused import fuse_experts
 from agentkit.model.local.generation import Runtime
 from agentkit.model.local.linears import PackedLinear, linear_shape, pack_linear
 from agentkit.model.local.loading import load_local
@@ -23,6 +22,7 @@ from agentkit.model.local.native import NativeDecoder
 from agentkit.model.local.prefix_store import PrefixPolicy
 from agentkit.model.local.routing import route_experts
 from agentkit.model.protocol import GenerationSettings, TextDelta
+from tests.model.local.decoders import full_logits, native_decoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -38,20 +38,6 @@ IDS = torch.randint(3, 500, (4, 60), generator=torch.Generator().manual_seed(1))
 
 
 pytestmark = pytest.mark.usefixtures("built_kernels")
-
-
-def _native(model: PreTrainedModel, weights: Weights | None = None) -> NativeDecoder:
-    """Make ``model`` what loading makes of it, and return its decode step."""
-    route_experts(model)
-    fuse_experts(model, weights=weights)
-    decoder = NativeDecoder.of(model)
-    assert decoder is not None
-    return decoder
-
-
-def _full(model: PreTrainedModel, ids: torch.Tensor) -> torch.Tensor:
-    with torch.inference_mode():
-        return model(ids.unsqueeze(0), use_cache=False).logits[0]
 
 
 def _prefill(model: PreTrainedModel, ids: Sequence[int], cache: KvBuffers) -> None:
@@ -98,9 +84,9 @@ def test_fp32_logits_equal_transformers(
     """Prefill by transformers, then steps over several chunks of 16, and from an empty cache."""
     theirs = tiny_llama4(**layers)
     ours = copy.deepcopy(theirs)
-    decoder = _native(ours)
+    decoder = native_decoder(ours)
     ids = IDS[0].tolist()
-    expected = _full(theirs, IDS[0])
+    expected = full_logits(theirs, IDS[0])
     for read in (0, 13, 20):
         cache = decoder.new_cache()
         if read:
@@ -116,9 +102,9 @@ def test_streams_of_different_lengths_share_a_step(
 ) -> None:
     theirs = tiny_llama4(attn_temperature_tuning=True, interleave_moe_layer_step=2)
     ours = copy.deepcopy(theirs)
-    decoder = _native(ours)
+    decoder = native_decoder(ours)
     streams = [IDS[n % 4, n // 4 :].tolist() for n in range(count)]
-    expected = [_full(theirs, torch.tensor(stream)) for stream in streams]
+    expected = [full_logits(theirs, torch.tensor(stream)) for stream in streams]
     caches = [decoder.new_cache() for _ in streams]
     reads = [(7 * n) % 40 for n in range(count)]
     for stream, cache, read in zip(streams, caches, reads, strict=True):
@@ -137,8 +123,8 @@ def test_tokens_of_one_stream_follow_each_other_in_a_step(
 ) -> None:
     theirs = tiny_llama4()
     ours = copy.deepcopy(theirs)
-    decoder = _native(ours)
-    ids, expected = IDS[0].tolist(), _full(theirs, IDS[0])
+    decoder = native_decoder(ours)
+    ids, expected = IDS[0].tolist(), full_logits(theirs, IDS[0])
     cache = decoder.new_cache()
     for start, end in ((0, 5), (5, 14), (14, 30), (30, 31), (31, 60)):
         found = decoder.extend([(ids[start:end], cache)])[0]
@@ -155,9 +141,9 @@ def test_segments_of_different_streams_share_a_step(
     tiny_llama4: Callable[..., PreTrainedModel],
 ) -> None:
     theirs = tiny_llama4()
-    decoder = _native(copy.deepcopy(theirs))
+    decoder = native_decoder(copy.deepcopy(theirs))
     streams = [(stream.tolist(), decoder.new_cache()) for stream in IDS[:3]]
-    expected = [_full(theirs, stream) for stream in IDS[:3]]
+    expected = [full_logits(theirs, stream) for stream in IDS[:3]]
     at = [0, 0, 0]
     for counts in ((3, 1, 9), (1, 20, 1), (7, 1, 2)):
         segments = [
@@ -173,60 +159,14 @@ def test_segments_of_different_streams_share_a_step(
 def test_long_contexts_are_read_in_pieces(tiny_llama4: Callable[..., PreTrainedModel]) -> None:
     theirs = tiny_llama4(max_position_embeddings=2048, attention_chunk_size=512)
     ours = copy.deepcopy(theirs)
-    decoder = _native(ours)
+    decoder = native_decoder(ours)
     ids = torch.randint(3, 500, (700,), generator=torch.Generator().manual_seed(2))
-    expected = _full(theirs, ids)
+    expected = full_logits(theirs, ids)
     cache = decoder.new_cache()
     _prefill(ours, ids[:500].tolist(), cache)
     for n in range(500, 700):
         found = decoder.step([int(ids[n])], [cache])[0]
         assert (found - expected[n]).abs().max() <= 1e-4
-
-
-PROMPTS = {
-    "chunks of 150": {"attention_chunk_size": 150},
-    "heads of 96": {"head_dim": 96, "num_key_value_heads": 1},
-    "heads of 128": {"head_dim": 128, "attn_temperature_tuning": True},
-    "as many key heads": {"num_key_value_heads": 4, "attention_chunk_size": 64},
-    "dense, biased": {"interleave_moe_layer_step": 2, "attention_bias": True},
-}
-
-
-@pytest.mark.parametrize("layers", PROMPTS.values(), ids=PROMPTS)
-def test_prompts_are_read_in_blocks(
-    tiny_llama4: Callable[..., PreTrainedModel], layers: dict[str, object]
-) -> None:
-    """Two prompts and one token a step, cut where no block ends, and all of one at once."""
-    theirs = tiny_llama4(max_position_embeddings=2048, **layers)
-    decoder = _native(copy.deepcopy(theirs))
-    generator = torch.Generator().manual_seed(4)
-    streams = torch.randint(3, 500, (3, 420), generator=generator)
-    expected = [_full(theirs, stream) for stream in streams]
-    caches = [decoder.new_cache() for _ in streams]
-    at = [0, 0, 0]
-    for counts in ((3, 131, 200), (300, 1, 77), (1, 257, 3)):
-        ids = [streams[n, at[n] : at[n] + counts[n]].tolist() for n in range(3)]
-        found = decoder.extend(list(zip(ids, caches, strict=True)))
-        at = [start + count for start, count in zip(at, counts, strict=True)]
-        for row, full, end in zip(found, expected, at, strict=True):
-            assert (row - full[end - 1]).abs().max() <= 1e-4
-    whole = decoder.extend([(streams[0].tolist(), decoder.new_cache())])[0]
-    assert (whole - expected[0][-1]).abs().max() <= 1e-4
-
-
-def test_not_a_number_in_one_prompt_stays_there(
-    tiny_llama4: Callable[..., PreTrainedModel],
-) -> None:
-    model = tiny_llama4()
-    with torch.no_grad():
-        model.model.embed_tokens.weight[7] = float("nan")
-    decoder = _native(model)
-    clean = decoder.extend([([8] * 12, decoder.new_cache())])
-    both = decoder.extend(
-        [([8] * 5 + [7] * 7, decoder.new_cache()), ([8] * 12, decoder.new_cache())]
-    )
-    assert both[0].isnan().all()
-    assert (both[1] - clean[0]).abs().max() <= 1e-5
 
 
 @pytest.mark.parametrize("level", ["amx", "avx512_bf16", "avx512", "avx2", "portable"])
@@ -241,10 +181,10 @@ def test_every_instruction_set_computes_the_same(
     try:
         # One expert: bf16's rounding cannot send a token another way.
         exact = tiny_llama4(num_local_experts=1).to(dtype).float()
-        decoder = _native(copy.deepcopy(exact).to(dtype))
+        decoder = native_decoder(copy.deepcopy(exact).to(dtype))
         cache = decoder.new_cache()
         found = torch.cat([decoder.step([t], [cache]) for t in IDS[0, :40].tolist()])
-        expected = _full(exact, IDS[0, :40])
+        expected = full_logits(exact, IDS[0, :40])
         error = float((found - expected).norm() / expected.norm())
         assert error <= (1e-5 if dtype is torch.float32 else 0.03)
         read = decoder.extend([(IDS[0, :40].tolist(), decoder.new_cache())])[0]
@@ -259,9 +199,9 @@ def test_bf16_agrees_with_fp32_on_the_next_token(
 ) -> None:
     """Outside near ties, and where rounding sent no token to another expert: one expert here."""
     exact = tiny_llama4(num_local_experts=1, max_position_embeddings=1024).bfloat16().float()
-    decoder = _native(copy.deepcopy(exact).bfloat16())
+    decoder = native_decoder(copy.deepcopy(exact).bfloat16())
     ids = torch.randint(3, 500, (400,), generator=torch.Generator().manual_seed(3))
-    expected = _full(exact, ids)
+    expected = full_logits(exact, ids)
     cache = decoder.new_cache()
     found = torch.cat([decoder.step([token], [cache]) for token in ids.tolist()])
     best = expected.topk(2).values
@@ -280,10 +220,10 @@ def test_int8_linears_and_experts_stay_close(tiny_llama4: Callable[..., PreTrain
                 if type(child) is torch.nn.Linear and name != "router":
                     setattr(module, name, _int8(child))
     ours.lm_head = _int8(ours.lm_head)
-    decoder = _native(ours, Weights.INT8)
+    decoder = native_decoder(ours, Weights.INT8)
     cache = decoder.new_cache()
     found = torch.cat([decoder.step([token], [cache]) for token in IDS[0].tolist()])
-    expected = _full(exact, IDS[0])
+    expected = full_logits(exact, IDS[0])
     error = float((found - expected).norm() / expected.norm())
     assert 1e-4 < error <= 0.05
 
@@ -299,7 +239,7 @@ def native_runtime(
 ) -> Iterator[tuple[Runtime, PreTrainedModel]]:
     theirs = tiny_llama4()
     ours = copy.deepcopy(theirs)
-    decoder = _native(ours)
+    decoder = native_decoder(ours)
     policy = PrefixPolicy(least_tokens=4)
     runtime = Runtime(ours, context_tokens=256, prefill_tokens=24, prefixes=policy, native=decoder)
     yield runtime, theirs
@@ -341,7 +281,7 @@ def test_prefixes_are_reused_cut_and_taken_up_again(
     for tail in (one[:25], two[:20], three[:30], torch.cat([one[:25], two[:11]]), one[:9]):
         ids = torch.cat([system, tail])
         logits = _go_on(runtime, ids[:-6].tolist(), ids[-6:].tolist())
-        assert (logits - _full(theirs, ids)[-1]).abs().max() <= 1e-4
+        assert (logits - full_logits(theirs, ids)[-1]).abs().max() <= 1e-4
 
 
 def test_a_pass_that_broke_off_leaves_no_trace(
@@ -359,13 +299,13 @@ def test_a_pass_that_broke_off_leaves_no_trace(
         with pytest.raises(KeyboardInterrupt):
             _go_on(runtime, ids[:30].tolist(), [int(ids[30])])
     logits = _go_on(runtime, ids[:50].tolist(), ids[50:].tolist())
-    assert (logits - _full(theirs, ids)[-1]).abs().max() <= 1e-4
+    assert (logits - full_logits(theirs, ids)[-1]).abs().max() <= 1e-4
 
 
 def test_a_refused_step_leaves_the_caches_as_they_were(
     tiny_llama4: Callable[..., PreTrainedModel],
 ) -> None:
-    decoder = _native(tiny_llama4())
+    decoder = native_decoder(tiny_llama4())
     cache = decoder.new_cache()
     decoder.step([5], [cache])
     with pytest.raises(ModelError, match="1 tokens for 2 caches"):
@@ -394,11 +334,11 @@ def test_a_plain_cache_still_works_beside_the_buffers(
 ) -> None:
     theirs = tiny_llama4(tie_word_embeddings=True)
     ours = copy.deepcopy(theirs)
-    _native(ours)
+    native_decoder(ours)
     cache = DynamicCache(config=ours.config)
     with torch.inference_mode():
         parts = [ours(part, past_key_values=cache).logits[0] for part in IDS[:1].split(13, dim=1)]
-    assert (torch.cat(parts) - _full(theirs, IDS[0])).abs().max() <= 1e-4
+    assert (torch.cat(parts) - full_logits(theirs, IDS[0])).abs().max() <= 1e-4
 
 
 def _replies(model: LocalModel, texts: Sequence[str]) -> list[str]:
