@@ -1,6 +1,7 @@
 // Linear layers on the experts' panels: every weight is read once for all rows of a call.
 #pragma once
 
+#include "ahead.h"
 #include "decode.h"
 #include "level.h"
 #include "team.h"
@@ -48,6 +49,27 @@ inline int64_t own_bytes(const agentkit_linear &m) {
   return product_bytes + (m.weights >= AGENTKIT_INT8 ? (int64_t)m.padded_inputs * panel_columns * 2 : 0);
 }
 
+// Panels that lie side by side.
+class LinearStream final : public Ahead {
+ public:
+  LinearStream(const char *words, int64_t panels, int64_t panel_bytes, int64_t lines, int64_t steps)
+      : words_(words), panels_(panels), panel_bytes_(panel_bytes) {
+    set_pace(lines, steps);
+    open();
+  }
+
+ private:
+  Words next() override {
+    if (panels_ == 0) return {nullptr, 0};
+    panels_--;
+    words_ += panel_bytes_;
+    return {words_ - panel_bytes_, panel_bytes_};
+  }
+
+  const char *words_;
+  int64_t panels_, panel_bytes_;
+};
+
 // The products of all rows with some panels; sink(column, row, n, c) takes c [n][64], bias added.
 template <typename Sink>
 void multiply(const Level &level, const agentkit_linear &m, const Inputs &in, Range panels, char *own,
@@ -58,16 +80,12 @@ void multiply(const Level &level, const agentkit_linear &m, const Inputs &in, Ra
   if (resident < linear_rows) resident = linear_rows;
   const int64_t panel_bytes = k / word_depth(m.weights) * panel_columns * 4;
   const char *words = (const char *)m.words;
-  Stream stream;
-  set_pace(stream, step_lines(m.weights), (in.count + 15) / 16);
-  stream.refill = [](Stream &) {};  // a thread's panels lie side by side: one span is all
   for (int64_t begin = 0; begin < in.count; begin += resident) {
     const int64_t end = begin + resident < in.count ? begin + resident : in.count;
-    stream.at = words + panels.first * panel_bytes;
-    stream.left = (panels.last - panels.first) * panel_bytes;
-    stream.ahead = 0;
+    LinearStream stream(words + panels.first * panel_bytes, panels.last - panels.first, panel_bytes,
+                        step_lines(m.weights), (in.count + 15) / 16);
     for (int64_t p = panels.first; p < panels.last; p++) {
-      stream.ahead -= panel_bytes;
+      stream.use(panel_bytes);
       Panel panel = {(const uint32_t *)(words + p * panel_bytes), nullptr, m.weights,
                      m.padded_inputs, m.group};
       if (m.scales) panel.scales = m.scales + p * (k / m.group) * panel_columns;

@@ -24,10 +24,10 @@ static inline Vec decode(const uint32_t *words, int part, Vec scale) {
 }
 
 // c[m][width * lanes] = a[m][k] times that many columns of the panel. Sums run over k in order.
-template <int weights, int m, int width, bool streamed>
+template <int weights, int m, int width>
 static inline void float_tile(const float *a, int64_t stride, const Panel &panel, int column,
-                              Stream &stream, float *c) {
-  constexpr int depth = 1 << weights;
+                              Span &span, float *c) {
+  constexpr int depth = 1 << weights, passes = panel_columns / (width * lanes);
   Vec sums[m][width] = {};
   Vec scale[width] = {};
   const uint32_t *words = panel.words + column;
@@ -37,9 +37,7 @@ static inline void float_tile(const float *a, int64_t stride, const Panel &panel
       for (int j = 0; j < width; j++)
         scale[j] = load_bf16(panel.scales + first / step * panel_columns + column + j * lanes);
     for (int k = first; k < first + step; k += depth, words += panel_columns) {
-      if (streamed) fetch(stream, (width * lanes + 31) / 16);
-      if (!streamed && m <= 4)
-        for (int j = 0; j < width * lanes; j += 16) __builtin_prefetch(words + j + words_ahead);
+      if (k / depth % passes == 0) fetch(span);
 #pragma GCC unroll 8
       for (int part = 0; part < depth; part++) {
         Vec b[width];
@@ -59,55 +57,44 @@ static inline void float_tile(const float *a, int64_t stride, const Panel &panel
 }
 
 // AVX-512 has 32 registers, the others 16: width and rows are chosen to fit.
-template <int weights, int m, bool streamed>
-static inline void float_rows(const float *a, int64_t stride, const Panel &panel, Stream &stream,
+template <int weights, int m>
+static inline void float_rows(const float *a, int64_t stride, const Panel &panel, Span &span,
                               float *c) {
   constexpr int most = lanes == 16 ? 4 : (m == 1 ? 8 : m == 2 ? 4 : 2);
   constexpr int width = most * lanes > panel_columns ? panel_columns / lanes : most;
   for (int column = 0; column < panel_columns; column += width * lanes)
-    float_tile<weights, m, width, streamed>(a, stride, panel, column, stream, c);
+    float_tile<weights, m, width>(a, stride, panel, column, span, c);
 }
 
-template <int weights, bool streamed>
-static void float_block(const float *a, int64_t stride, int64_t m, const Panel &panel,
-                        Stream &stream, float *c) {
-  switch (m) {
-    case 1: float_rows<weights, 1, streamed>(a, stride, panel, stream, c); break;
-    case 2: float_rows<weights, 2, streamed>(a, stride, panel, stream, c); break;
-    case 3: float_rows<weights, 3, streamed>(a, stride, panel, stream, c); break;
-    case 4: float_rows<weights, 4, streamed>(a, stride, panel, stream, c); break;
-    case 5: float_rows<weights, 5, streamed>(a, stride, panel, stream, c); break;
-    default: float_rows<weights, 6, streamed>(a, stride, panel, stream, c); break;
-  }
-}
-
-// fresh: the panel is read for the first time. Only then is anything fetched: a loop that may refill
-// a stream keeps its sums in memory.
 template <int weights>
 static void float_product_of(const float *a, int64_t stride, int64_t n, const Panel &panel,
-                             bool fresh, Stream &stream, float *c) {
+                             Stream &stream, float *c) {
   while (n > 0) {
     const int64_t m = n >= 6 && n != 7 && n != 8 ? 6 : n < 6 ? n : 4;
-    if (fresh && streams(stream)) {
-      float_block<weights, true>(a, stride, m, panel, stream, c);
-    } else {
-      float_block<weights, false>(a, stride, m, panel, stream, c);
+    Span span = opened(stream);
+    switch (m) {
+      case 1: float_rows<weights, 1>(a, stride, panel, span, c); break;
+      case 2: float_rows<weights, 2>(a, stride, panel, span, c); break;
+      case 3: float_rows<weights, 3>(a, stride, panel, span, c); break;
+      case 4: float_rows<weights, 4>(a, stride, panel, span, c); break;
+      case 5: float_rows<weights, 5>(a, stride, panel, span, c); break;
+      default: float_rows<weights, 6>(a, stride, panel, span, c); break;
     }
     a += m * stride;
     c += m * panel_columns;
     n -= m;
-    fresh = false;
+    stream.span = span;
   }
 }
 
 static void float_product(const float *a, int64_t stride_bytes, int64_t n, const Panel &panel,
-                          bool same_panel, Stream &stream, float *c) {
+                          Stream &stream, float *c) {
   const int64_t stride = stride_bytes / 4;
   switch (panel.weights) {
-    case AGENTKIT_F32: float_product_of<AGENTKIT_F32>(a, stride, n, panel, !same_panel, stream, c); break;
-    case AGENTKIT_BF16: float_product_of<AGENTKIT_BF16>(a, stride, n, panel, !same_panel, stream, c); break;
-    case AGENTKIT_INT8: float_product_of<AGENTKIT_INT8>(a, stride, n, panel, !same_panel, stream, c); break;
-    default: float_product_of<AGENTKIT_INT4>(a, stride, n, panel, !same_panel, stream, c); break;
+    case AGENTKIT_F32: float_product_of<AGENTKIT_F32>(a, stride, n, panel, stream, c); break;
+    case AGENTKIT_BF16: float_product_of<AGENTKIT_BF16>(a, stride, n, panel, stream, c); break;
+    case AGENTKIT_INT8: float_product_of<AGENTKIT_INT8>(a, stride, n, panel, stream, c); break;
+    default: float_product_of<AGENTKIT_INT4>(a, stride, n, panel, stream, c); break;
   }
 }
 

@@ -26,7 +26,7 @@ namespace {
 constexpr int64_t row_block = 128;
 
 // Fetched before the first product: what the products then stay ahead by, at least.
-constexpr int64_t first_lines = 256;
+constexpr int64_t first_rounds = 64;
 
 class Forward {
  public:
@@ -89,7 +89,7 @@ class Forward {
     barrier.wait();
     const Matrix gate_up_panels = gate_up_of(index, size), down_panels = down_of(index, size);
     PanelStream stream(gate_up_panels, down_panels, segments_, segment_count_);
-    fetch(stream, first_lines);
+    fetch(stream, first_rounds);
     prepare(index, size);
     barrier.wait();
     gate_up(index, gate_up_panels, stream);
@@ -224,7 +224,7 @@ class Forward {
       const Panel panel = matrix.panel(s.expert, task.p);
       const float *bias =
           biases ? biases + (s.expert * matrix.panels + task.p) * panel_columns : nullptr;
-      stream.use(matrix);
+      stream.use(matrix.word_bytes());
       for (int64_t row = task.begin; row < task.end; row += row_block) {
         const int64_t n = task.end - row < row_block ? task.end - row : row_block;
         level_.product(s.rows, row_of(base, most, s, row, matrix.k),

@@ -86,9 +86,9 @@ static inline __m512i dot_bytes(__m512i sum, __m512i weights, const int8_t *plan
 }
 
 // int4: 8 inputs a word, so a word row is two byte dot products.
-template <int weights, int m, int width, bool streamed>
+template <int weights, int m, int width>
 static inline void plane_tile(const char *a, int64_t stride, const Panel &panel, int column,
-                              bool fresh, Stream &stream, float *c) {
+                              Span &span, float *c) {
   const int64_t k = panel.k, group = panel.group;
   constexpr int depth = 1 << weights;
   __m512 sums[m][width];
@@ -105,10 +105,7 @@ static inline void plane_tile(const char *a, int64_t stride, const Panel &panel,
       }
     }
     for (int64_t n = g * group; n < (g + 1) * group; n += depth, words += panel_columns) {
-      if (streamed && fresh) fetch(stream, width + 1);
-      if (!streamed && m <= 4)
-        for (int j = 0; j < width; j++)
-          _mm_prefetch((const char *)(words + words_ahead + 16 * j), _MM_HINT_T0);
+      if (width == 4 || n / depth % 2 == 0) fetch(span);
 #pragma GCC unroll 4
       for (int j = 0; j < width; j++) {
         const __m512i w = _mm512_loadu_si512(words + 16 * j);
@@ -145,39 +142,30 @@ static inline void plane_tile(const char *a, int64_t stride, const Panel &panel,
 }
 
 // 32 registers hold 2 integer and 1 float sum for each row and vector.
-template <int weights, int m, bool streamed>
-static inline void plane_columns(const char *a, int64_t stride, const Panel &panel, bool fresh, Stream &stream,
+template <int weights, int m>
+static inline void plane_columns(const char *a, int64_t stride, const Panel &panel, Span &span,
                                  float *c) {
   constexpr int width = m <= 2 ? 4 : 2;
   for (int column = 0; column < panel_columns; column += 16 * width)
-    plane_tile<weights, m, width, streamed>(a, stride, panel, column, fresh, stream, c);
-}
-
-template <int weights, bool streamed>
-static void plane_product_of(const char *a, int64_t stride, int64_t n, const Panel &panel,
-                          bool fresh, Stream &stream, float *c) {
-  while (n > 0) {
-    const int64_t m = n > 4 ? 4 : n;
-    switch (m) {
-      case 1: plane_columns<weights, 1, streamed>(a, stride, panel, fresh, stream, c); break;
-      case 2: plane_columns<weights, 2, streamed>(a, stride, panel, fresh, stream, c); break;
-      case 3: plane_columns<weights, 3, streamed>(a, stride, panel, fresh, stream, c); break;
-      default: plane_columns<weights, 4, streamed>(a, stride, panel, fresh, stream, c); break;
-    }
-    a += m * stride;
-    c += m * panel_columns;
-    n -= m;
-    fresh = false;
-  }
+    plane_tile<weights, m, width>(a, stride, panel, column, span, c);
 }
 
 template <int weights>
 static void plane_product(const char *a, int64_t stride, int64_t n, const Panel &panel,
-                          bool fresh, Stream &stream, float *c) {
-  if (streams(stream)) {
-    plane_product_of<weights, true>(a, stride, n, panel, fresh, stream, c);
-  } else {
-    plane_product_of<weights, false>(a, stride, n, panel, fresh, stream, c);
+                          Stream &stream, float *c) {
+  while (n > 0) {
+    const int64_t m = n > 4 ? 4 : n;
+    Span span = opened(stream);
+    switch (m) {
+      case 1: plane_columns<weights, 1>(a, stride, panel, span, c); break;
+      case 2: plane_columns<weights, 2>(a, stride, panel, span, c); break;
+      case 3: plane_columns<weights, 3>(a, stride, panel, span, c); break;
+      default: plane_columns<weights, 4>(a, stride, panel, span, c); break;
+    }
+    a += m * stride;
+    c += m * panel_columns;
+    n -= m;
+    stream.span = span;
   }
 }
 
@@ -198,8 +186,9 @@ static void to_bf16(const Panel &panel, Stream &stream, uint32_t *out) {
   const __m512i mask = _mm512_set1_epi32((1 << bits) - 1);
   const __m512 bias = _mm512_set1_ps((float)weight_bias(weights));
   const uint32_t *words = panel.words;
+  Span span = opened(stream);
   for (int64_t k = 0; k < panel.k; k += depth, words += panel_columns) {
-    fetch(stream, 5);
+    fetch(span);
     for (int j = 0; j < panel_columns; j += 16) {
       const __m512 scale = load_scales(panel.scales + k / panel.group * panel_columns + j);
       const __m512i w = _mm512_loadu_si512(words + j);
@@ -213,6 +202,7 @@ static void to_bf16(const Panel &panel, Stream &stream, uint32_t *out) {
       }
     }
   }
+  stream.span = span;
 }
 
 // The words of a panel for a bfloat16 product: its own, or made in scratch for the first rows.

@@ -21,25 +21,23 @@ static bool supported() {
 // Up to these rows bytes are multiplied as they are stored; more pay for making bfloat16 once.
 constexpr int64_t most_plane_rows = 24;
 
-// Below these a tile is too empty, and vectors are as fast as the memory. Where nothing is fetched
-// ahead (stream.h), tiles wait for it, and vectors keep up for longer.
-constexpr int64_t tile_bf16_least = 2, tile_planes_least = 3;
-constexpr int64_t alone_bf16_least = 5, alone_planes_least = plane_rows + 1;
+// Below these a tile is too empty, and vectors are as fast as the memory.
+constexpr int64_t tile_bf16_least = 3, tile_planes_least = 5;
 
 template <int weights>
-static void planes_of(const char *a, int64_t stride, int64_t n, const Panel &panel, bool fresh,
-                      Stream &stream, float *c) {
-  if (n < (streams(stream) ? tile_planes_least : alone_planes_least)) {
-    plane_product<weights>(a, stride, n, panel, fresh, stream, c);
+static void planes_of(const char *a, int64_t stride, int64_t n, const Panel &panel, Stream &stream,
+                      float *c) {
+  if (n < tile_planes_least) {
+    plane_product<weights>(a, stride, n, panel, stream, c);
   } else {
     tile_planes<weights>(a, stride, n, panel, stream, c);
   }
 }
 
 static void dense_rows(const char *a, int64_t stride, int64_t n, const uint32_t *words, int64_t k,
-                       bool fresh, Stream &stream, float *c) {
-  if (n < (streams(stream) ? tile_bf16_least : alone_bf16_least)) {
-    bf16_rows(a, stride, n, words, k, fresh, stream, c);
+                       Stream &stream, float *c) {
+  if (n < tile_bf16_least) {
+    bf16_rows(a, stride, n, words, k, stream, c);
   } else {
     tile_product(a, stride, n, words, k, stream, c);
   }

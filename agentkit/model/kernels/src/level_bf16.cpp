@@ -9,14 +9,14 @@ static void nothing() {}
 constexpr int64_t most_plane_rows = plane_rows;
 
 template <int weights>
-static void planes_of(const char *a, int64_t stride, int64_t n, const Panel &panel, bool fresh,
-                      Stream &stream, float *c) {
-  plane_product<weights>(a, stride, n, panel, fresh, stream, c);
+static void planes_of(const char *a, int64_t stride, int64_t n, const Panel &panel, Stream &stream,
+                      float *c) {
+  plane_product<weights>(a, stride, n, panel, stream, c);
 }
 
 static void dense_rows(const char *a, int64_t stride, int64_t n, const uint32_t *words, int64_t k,
-                       bool fresh, Stream &stream, float *c) {
-  bf16_rows(a, stride, n, words, k, fresh, stream, c);
+                       Stream &stream, float *c) {
+  bf16_rows(a, stride, n, words, k, stream, c);
 }
 
 }  // namespace

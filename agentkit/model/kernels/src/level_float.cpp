@@ -23,8 +23,8 @@ static void prepare(Rows rows, const float *x, float factor, int64_t k, int32_t,
 }
 
 static void product(Rows, const void *a, int64_t stride, int64_t n, const Panel &panel, void *,
-                    bool same_panel, Stream &stream, float *c) {
-  float_product((const float *)a, stride, n, panel, same_panel, stream, c);
+                    bool, Stream &stream, float *c) {
+  float_product((const float *)a, stride, n, panel, stream, c);
 }
 
 }  // namespace

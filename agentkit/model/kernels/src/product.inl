@@ -20,15 +20,14 @@ static void product(Rows rows, const void *a, int64_t stride, int64_t n, const P
                     void *scratch, bool same_panel, Stream &stream, float *c) {
   const char *bytes = (const char *)a;
   if (rows == Rows::f32) {
-    float_product_of<AGENTKIT_F32>((const float *)a, stride / 4, n, panel, !same_panel, stream, c);
+    float_product_of<AGENTKIT_F32>((const float *)a, stride / 4, n, panel, stream, c);
   } else if (rows == Rows::planes && panel.weights == AGENTKIT_INT8) {
-    planes_of<AGENTKIT_INT8>(bytes, stride, n, panel, !same_panel, stream, c);
+    planes_of<AGENTKIT_INT8>(bytes, stride, n, panel, stream, c);
   } else if (rows == Rows::planes) {
-    planes_of<AGENTKIT_INT4>(bytes, stride, n, panel, !same_panel, stream, c);
+    planes_of<AGENTKIT_INT4>(bytes, stride, n, panel, stream, c);
   } else {
     const uint32_t *words = bf16_words(panel, scratch, same_panel, stream);
-    const bool fresh = words == panel.words && !same_panel;
-    dense_rows(bytes, stride, n, words, panel.k, fresh, stream, c);
+    dense_rows(bytes, stride, n, words, panel.k, stream, c);
   }
 }
 

@@ -1,6 +1,7 @@
 // The order in which one thread multiplies its panels, and the stream that runs ahead of it.
 #pragma once
 
+#include "ahead.h"
 #include "level.h"
 #include "team.h"
 
@@ -27,7 +28,6 @@ struct Matrix {
             scales ? scales + number * (k / group) * panel_columns : nullptr, weights, k, group};
   }
   int64_t word_bytes() const { return (int64_t)k / word_depth(weights) * panel_columns * 4; }
-  int64_t scale_bytes() const { return scales ? (int64_t)k / group * panel_columns * 2 : 0; }
 };
 
 // One panel times rows [begin, end) of a segment.
@@ -147,41 +147,29 @@ class Walk {
 };
 
 // Fetches the panels of a walk, then those of another: the memory does not rest between phases.
-class PanelStream : public Stream {
+class PanelStream final : public Ahead {
  public:
   PanelStream(const Matrix &first, const Matrix &second, const Segment *segments, int count)
       : walks_{{first, segments, count}, {second, segments, count}}, matrices_{&first, &second} {
     int64_t steps = 1;
     for (int i = 0; i < count; i++) steps += (segments[i].count + 15) / 16;
-    set_pace(*this, count * step_lines(first.weights), steps);
-    refill = [](Stream &stream) { static_cast<PanelStream &>(stream).advance(); };
+    set_pace(count * step_lines(first.weights), steps);
+    open();
   }
 
-  // A task starts: its panel no longer lies ahead.
-  void use(const Matrix &matrix) { ahead -= matrix.word_bytes() + matrix.scale_bytes(); }
-
  private:
-  void advance() {
-    if (scales_) {
-      at = scales_;
-      left = matrices_[current_]->scale_bytes();
-      scales_ = nullptr;
-      return;
-    }
+  Words next() override {
     Task task;
     while (!walks_[current_].next(task)) {
-      if (current_ == 1) return;
+      if (current_ == 1) return {nullptr, 0};
       current_ = 1;
     }
-    const Panel panel = matrices_[current_]->panel(task.segment->expert, task.p);
-    at = (const char *)panel.words;
-    left = matrices_[current_]->word_bytes();
-    scales_ = (const char *)panel.scales;
+    const Matrix &matrix = *matrices_[current_];
+    return {matrix.panel(task.segment->expert, task.p).words, matrix.word_bytes()};
   }
 
   Walk walks_[2];
   const Matrix *matrices_[2];
-  const char *scales_ = nullptr;
   int current_ = 0;
 };
 
