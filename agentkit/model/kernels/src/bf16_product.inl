@@ -17,7 +17,7 @@ static inline void bf16_tile(const char *a, int64_t stride, const uint32_t *word
   for (int i = 0; i < m; i++)
     for (int j = 0; j < 4; j++) sums[i][j] = _mm512_setzero_ps();
   for (int64_t pair = 0; pair < k / 2; pair++, words += panel_columns) {
-    fetch(span);
+    if (pair % round_rows == 0) fetch(span);
     __m512bh b[4];
     for (int j = 0; j < 4; j++) b[j] = (__m512bh)_mm512_loadu_si512(words + 16 * j);
 #pragma GCC unroll 8

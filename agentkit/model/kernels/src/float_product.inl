@@ -37,7 +37,7 @@ static inline void float_tile(const float *a, int64_t stride, const Panel &panel
       for (int j = 0; j < width; j++)
         scale[j] = load_bf16(panel.scales + first / step * panel_columns + column + j * lanes);
     for (int k = first; k < first + step; k += depth, words += panel_columns) {
-      if (k / depth % passes == 0) fetch(span);
+      if (k / depth % (round_rows * passes) == 0) fetch(span);
 #pragma GCC unroll 8
       for (int part = 0; part < depth; part++) {
         Vec b[width];

@@ -105,7 +105,7 @@ static inline void plane_tile(const char *a, int64_t stride, const Panel &panel,
       }
     }
     for (int64_t n = g * group; n < (g + 1) * group; n += depth, words += panel_columns) {
-      if (width == 4 || n / depth % 2 == 0) fetch(span);
+      if (n / depth % (round_rows * 4 / width) == 0) fetch(span);
 #pragma GCC unroll 4
       for (int j = 0; j < width; j++) {
         const __m512i w = _mm512_loadu_si512(words + 16 * j);
@@ -188,7 +188,7 @@ static void to_bf16(const Panel &panel, Stream &stream, uint32_t *out) {
   const uint32_t *words = panel.words;
   Span span = opened(stream);
   for (int64_t k = 0; k < panel.k; k += depth, words += panel_columns) {
-    fetch(span);
+    if (k / depth % round_rows == 0) fetch(span);
     for (int j = 0; j < panel_columns; j += 16) {
       const __m512 scale = load_scales(panel.scales + k / panel.group * panel_columns + j);
       const __m512i w = _mm512_loadu_si512(words + j);

@@ -111,17 +111,18 @@ static void store_rows(const float *acc, int64_t n, int32_t activations, void *o
   }
 }
 
-// Four places at a time, which is what brings most from the memory (stream.h).
+// Several places at a time, which is what brings most from the memory (stream.h).
 static uint64_t read_words(const void *data, int64_t bytes) {
-  constexpr int64_t block = 16 << 10, part = block / 4;
+  constexpr int64_t block = 16 << 10, part = block / span_parts;
   const uint32_t *words = (const uint32_t *)data;
-  Words sums[4] = {};
+  Words sums[span_parts] = {};
   int64_t first = 0;
   for (; first + block <= bytes / 4; first += block)
     for (int64_t i = first; i < first + part; i += lanes)
-      for (int j = 0; j < 4; j++) sums[j] += load(words + i + j * part);
+      for (int j = 0; j < span_parts; j++) sums[j] += load(words + i + j * part);
   for (; first + lanes <= bytes / 4; first += lanes) sums[0] += load(words + first);
-  Words all = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+  Words all = {};
+  for (const Words &sum : sums) all += sum;
   uint64_t total = 0;
   for (int i = 0; i < lanes; i++) total += all[i];
   return total;
