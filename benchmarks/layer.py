@@ -3,9 +3,10 @@
 Every round runs all columns one after the other, each behind a read of 256 MB that empties the
 caches and is itself the bandwidth probe, and behind one token through a small layer of the same
 kind: weights are cold, as they are to a decoder, the interpreter and the library's code are not. A
-dense oneDNN product is the arithmetic probe. A column's
-time is its best over the rounds: on a shared machine the others say who else was busy. The roof is
-the larger of bytes over the best bandwidth and operations over the best dense product.
+dense oneDNN product is the arithmetic probe. The roof of a call is the larger of its bytes over the
+bandwidth read just before it and its operations over the dense product of its round. Every ratio
+is one of calls of the same round, and the figure is the median over the rounds: a shared machine
+is another one a second later.
 
 Prints one table, writes ``benchmarks/results/layer.json`` with its ``bars``, and a plot beside it
 where matplotlib is installed. BENCH_ROUNDS, BENCH_EXPERTS and BENCH_TOKENS shorten a run.
@@ -17,9 +18,9 @@ import importlib.util
 import json
 import os
 import platform
-import statistics
 import time
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -139,37 +140,56 @@ def measure(experts: int, dtype: torch.dtype, *, with_vllm: bool) -> list[dict[s
         wanted = exact(block, inputs[0])
         for name, run in runs.items():
             errors[name] = float((run(inputs[0])[:8].float() - wanted).norm() / wanted.norm())
-        samples: dict[str, list[float]] = {name: [] for name in runs}
-        reads, products = [], []
+        rounds: list[dict[str, Any]] = []
         for x in inputs:
+            bandwidths, seconds = {}, {}
             for name, run in runs.items():
-                reads.append(timed(lambda: kernel.read(probe)))
+                bandwidths[name] = PROBE_BYTES / timed(lambda: kernel.read(probe))
                 small[name](token)
-                samples[name].append(timed(lambda run=run, x=x: run(x)))
-            products.append(timed(lambda: torch.nn.functional.linear(*dense)))
-        logits = torch.cat(inputs).float() @ block.router.weight.float().T
-        chosen = logits.argmax(1).view(ROUNDS, tokens)
-        active = statistics.mean(len(set(row.tolist())) for row in chosen) + 1
+                seconds[name] = timed(lambda run=run, x=x: run(x))
+            product = timed(lambda: torch.nn.functional.linear(*dense))
+            chosen = (x.float() @ block.router.weight.float().T).argmax(1)
+            rounds.append(
+                {
+                    "active": len(set(chosen.tolist())) + 1,
+                    "bandwidth": bandwidths,
+                    "dense": 2 * 1024 * 4096 * 4096 / product,
+                    "seconds": seconds,
+                }
+            )
         rows.append(
             {
                 "experts": experts,
                 "tokens": tokens,
-                "active": active,
-                "bandwidth": PROBE_BYTES / min(reads),
-                "dense": 2 * 1024 * 4096 * 4096 / min(products),
-                "seconds": {name: min(times) for name, times in samples.items()},
-                "median": {name: statistics.median(times) for name, times in samples.items()},
+                "bandwidth": median(b for r in rounds for b in r["bandwidth"].values()),
+                "dense": median(r["dense"] for r in rounds),
+                "seconds": {name: median(r["seconds"][name] for r in rounds) for name in runs},
+                "best": {name: min(r["seconds"][name] for r in rounds) for name in runs},
                 "error": errors,
+                "rounds": rounds,
             }
         )
     return rows
 
 
-def roof(row: dict[str, Any], name: str) -> float:
-    """Return the seconds below which this machine cannot go, by its own probes of the same run."""
-    weights = row["active"] * 3 * HIDDEN * INNER
-    memory = (weights * WIDTH[name] + row["experts"] * HIDDEN * 4) / row["bandwidth"]
-    return float(max(memory, row["tokens"] * 2 * 6 * HIDDEN * INNER / row["dense"]))
+def share(row: dict[str, Any], name: str) -> float:
+    """Return how much of what the machine could do, by its own probes, a column did."""
+
+    def of(round_: dict[str, Any]) -> float:
+        weights = round_["active"] * 3 * HIDDEN * INNER
+        read = weights * WIDTH[name] + row["experts"] * HIDDEN * 4
+        roof = max(
+            read / round_["bandwidth"][name],
+            row["tokens"] * 2 * 6 * HIDDEN * INNER / round_["dense"],
+        )
+        return float(roof / round_["seconds"][name])
+
+    return median(of(round_) for round_ in row["rounds"])
+
+
+def times(row: dict[str, Any], than: str, name: str) -> float:
+    """Return how many times as fast as ``than`` a column is."""
+    return median(r["seconds"][than] / r["seconds"][name] for r in row["rounds"])
 
 
 def bars(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -192,15 +212,15 @@ def bars(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
         ]
 
     def faster(than: str, name: str, chosen: list[dict[str, Any]]) -> list[float]:
-        return [r["seconds"][than] / r["seconds"][name] for r in chosen if than in r["seconds"]]
+        return [times(row, than, name) for row in chosen if than in row["seconds"]]
 
-    def share(chosen: list[dict[str, Any]]) -> list[float]:
-        return [roof(row, "bf16") / row["seconds"]["bf16"] for row in chosen]
+    def shares(chosen: list[dict[str, Any]]) -> list[float]:
+        return [share(row, "bf16") for row in chosen]
 
     every = of(*TOKENS)
-    add("bf16: share of the probed bandwidth, T <= 8", share(of(1, 8)), 0.9)
-    add("bf16: share of the roof, T = 64", share(of(64)), 0.85)
-    add("bf16: share of oneDNN dense or bandwidth, T = 512", share(of(512)), 0.9)
+    add("bf16: share of the probed bandwidth, T <= 8", shares(of(1, 8)), 0.9)
+    add("bf16: share of the roof, T = 64", shares(of(64)), 0.85)
+    add("bf16: share of oneDNN dense or bandwidth, T = 512", shares(of(512)), 0.9)
     add("bf16: times SGLang", faster("SGLang", "bf16", every), 1.0)
     add("bf16: times vLLM", faster("vLLM", "bf16", every), 1.2)
     small, large = of(1, experts=16), of(512, experts=128)
@@ -217,9 +237,7 @@ def bars(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 def show(rows: list[dict[str, Any]], found: dict[str, dict[str, Any]]) -> None:
     console = Console(width=120)
-    table = Table(
-        "E", "T", "kernel", "ms", "median", "of roof", "error", "GB/s probe", "GF/s dense"
-    )
+    table = Table("E", "T", "kernel", "ms", "best", "of roof", "error", "GB/s probe", "GF/s dense")
     for row in rows:
         for name, seconds in sorted(row["seconds"].items(), key=lambda item: item[1]):
             table.add_row(
@@ -227,8 +245,8 @@ def show(rows: list[dict[str, Any]], found: dict[str, dict[str, Any]]) -> None:
                 str(row["tokens"]),
                 name,
                 f"{seconds * 1e3:.3f}",
-                f"{row['median'][name] * 1e3:.3f}",
-                f"{roof(row, name) / seconds:.0%}" if name in WIDTH else "",
+                f"{row['best'][name] * 1e3:.3f}",
+                f"{share(row, name):.0%}" if name in WIDTH else "",
                 f"{row['error'][name]:.1e}",
                 f"{row['bandwidth'] / 1e9:.1f}",
                 f"{row['dense'] / 1e9:.0f}",
@@ -248,8 +266,8 @@ def plot(rows: list[dict[str, Any]]) -> str:
     for axis, experts in zip(axes[0], EXPERTS, strict=True):
         chosen = [row for row in rows if row["experts"] == experts and "bf16" in row["seconds"]]
         for name in chosen[0]["seconds"]:
-            times = [row["seconds"][name] * 1e3 for row in chosen]
-            axis.loglog([row["tokens"] for row in chosen], times, marker="o", label=name)
+            millis = [row["seconds"][name] * 1e3 for row in chosen]
+            axis.loglog([row["tokens"] for row in chosen], millis, marker="o", label=name)
         axis.set(title=f"{experts} experts", xlabel="tokens", ylabel="ms")
     axes[0][-1].legend(loc="center left", bbox_to_anchor=(1, 0.5), title="bf16, int8, int4: ours")
     path = RESULTS.with_suffix(".png")

@@ -34,9 +34,9 @@ class Ahead : public Stream {
   virtual Words next() = 0;
   ~Ahead() = default;
 
-  // The rounds that fetch `lines` during `steps` of arithmetic, and somewhat faster than that.
+  // The rounds that fetch `lines` during `steps` of arithmetic; more of them only get in its way.
   void set_pace(int64_t lines, int64_t steps) {
-    pace = (lines + lines / 4) / (steps * span_parts) + 1;
+    pace = (lines + steps * span_parts - 1) / (steps * span_parts);
   }
 
   void open() {

@@ -22,7 +22,7 @@ static bool supported() {
 constexpr int64_t most_plane_rows = 24;
 
 // Below these a tile is too empty, and vectors are as fast as the memory.
-constexpr int64_t tile_bf16_least = 3, tile_planes_least = 5;
+constexpr int64_t tile_bf16_least = 3, tile_planes_least = 13;
 
 template <int weights>
 static void planes_of(const char *a, int64_t stride, int64_t n, const Panel &panel, Stream &stream,
