@@ -183,12 +183,13 @@ class KernelLibrary:
         self, x: torch.Tensor, packed: PackedExperts
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Do what ``reference_routed`` does; ``x`` contiguous on the CPU."""
-        _check_size("x", x, (len(x), packed.shape.hidden))
+        _check_size("x", x, (x.shape[0], packed.shape.hidden))
         self.follow_torch_threads()
         out = torch.empty_like(x)
-        logits = torch.empty(len(x), packed.shape.experts)
+        tokens = x.shape[0]  # len() of a tensor takes a microsecond
+        logits = torch.empty(tokens, packed.shape.experts)
         status = self._c.agentkit_moe_route_and_run(
-            _native(packed, x.dtype), x.data_ptr(), len(x), logits.data_ptr(), out.data_ptr()
+            _native(packed, x.dtype), x.data_ptr(), tokens, logits.data_ptr(), out.data_ptr()
         )
         _check(status)
         return out, logits

@@ -41,9 +41,8 @@ class Ahead : public Stream {
 
   void open() {
     const Words panel = next();
-    const int64_t rounds = panel.bytes / 64 / span_parts;
-    span = {static_cast<const char *>(panel.words), rounds * 64, rounds};
-    if (rounds == 0) return;
+    span = span_of(panel.words, panel.bytes);
+    if (panel.bytes == 0) return;
     opened_++;
     bytes_ += panel.bytes;
   }

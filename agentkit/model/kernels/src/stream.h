@@ -37,6 +37,11 @@ struct Stream {
 // Static for the reason vectors.h gives.
 namespace {
 
+static inline agentkit::Span span_of(const void *data, int64_t bytes) {
+  const int64_t rounds = bytes / 64 / agentkit::span_parts;
+  return {static_cast<const char *>(data), rounds * 64, rounds};
+}
+
 // One round, if one is left.
 static inline void fetch(agentkit::Span &span) {
   if (span.left <= 0) return;
