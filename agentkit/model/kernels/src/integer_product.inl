@@ -19,7 +19,6 @@ using namespace agentkit;
 
 // High plane +-127, low plane -64..63: value = 128 * high + low.
 constexpr float plane_limit = 127.0f * 128.0f;
-constexpr int64_t plane_rows = 8;
 
 static inline int32_t weight_bias(int32_t weights) { return weights == AGENTKIT_INT8 ? 128 : 8; }
 
