@@ -205,6 +205,13 @@ def test_nan_and_infinity_stay_in_their_row_and_are_not_lost(
         assert relative_error(out[others], clean[others]) < TOLERANCE[weights]
 
 
+@pytest.mark.parametrize("level", LEVELS)
+def test_the_bandwidth_probe_reads_every_word_once(kernel: KernelLibrary, level: str) -> None:
+    kernel.use_level(level)
+    words = torch.randint(1000, (200_704,), dtype=torch.int32)  # no multiple of a thread's blocks
+    assert kernel.read(words) == int(words.sum())
+
+
 @pytest.mark.parametrize("weights", list(Weights))
 def test_clamped_gate_with_biases(kernel: KernelLibrary, weights: Weights) -> None:
     generator = torch.Generator().manual_seed(1)
