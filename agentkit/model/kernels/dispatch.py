@@ -163,15 +163,16 @@ class KernelLibrary:
         self, x: torch.Tensor, ids: torch.Tensor, scores: torch.Tensor, packed: PackedExperts
     ) -> torch.Tensor:
         """Do what ``reference_experts`` does; all tensors contiguous on the CPU."""
-        _check_size("x", x, (len(x), packed.shape.hidden))
-        _check_size("ids", ids, (len(x), packed.shape.top_k))
-        _check_size("scores", scores, (len(x), packed.shape.top_k))
+        tokens = x.shape[0]  # len() of a tensor takes a microsecond
+        _check_size("x", x, (tokens, packed.shape.hidden))
+        _check_size("ids", ids, (tokens, packed.shape.top_k))
+        _check_size("scores", scores, (tokens, packed.shape.top_k))
         self.follow_torch_threads()
         out = torch.empty_like(x)
         status = self._c.agentkit_moe_run(
             _native(packed, x.dtype),
             x.data_ptr(),
-            len(x),
+            tokens,
             ids.data_ptr(),
             scores.data_ptr(),
             out.data_ptr(),
@@ -183,10 +184,10 @@ class KernelLibrary:
         self, x: torch.Tensor, packed: PackedExperts
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Do what ``reference_routed`` does; ``x`` contiguous on the CPU."""
-        _check_size("x", x, (x.shape[0], packed.shape.hidden))
+        tokens = x.shape[0]
+        _check_size("x", x, (tokens, packed.shape.hidden))
         self.follow_torch_threads()
         out = torch.empty_like(x)
-        tokens = x.shape[0]  # len() of a tensor takes a microsecond
         logits = torch.empty(tokens, packed.shape.experts)
         status = self._c.agentkit_moe_route_and_run(
             _native(packed, x.dtype), x.data_ptr(), tokens, logits.data_ptr(), out.data_ptr()

@@ -27,11 +27,8 @@ class Ahead : public Stream {
   }
 
  protected:
-  struct Words {
-    const void *words;
-    int64_t bytes;  // 0: there is no panel left
-  };
-  virtual Words next() = 0;
+  // All of the next panel; an empty span where there is none left.
+  virtual Span next() = 0;
   ~Ahead() = default;
 
   // The rounds that fetch `lines` during `steps` of arithmetic; more of them only get in its way.
@@ -40,11 +37,10 @@ class Ahead : public Stream {
   }
 
   void open() {
-    const Words panel = next();
-    span = span_of(panel.words, panel.bytes);
-    if (panel.bytes == 0) return;
+    span = next();
+    if (span.left == 0) return;
     opened_++;
-    bytes_ += panel.bytes;
+    bytes_ += span.left * span_parts * 64;
   }
 
  private:

@@ -59,11 +59,11 @@ class LinearStream final : public Ahead {
   }
 
  private:
-  Words next() override {
-    if (panels_ == 0) return {nullptr, 0};
+  Span next() override {
+    if (panels_ == 0) return {};
     panels_--;
     words_ += panel_bytes_;
-    return {words_ - panel_bytes_, panel_bytes_};
+    return span_of(words_ - panel_bytes_, panel_bytes_);
   }
 
   const char *words_;
@@ -78,7 +78,7 @@ void multiply(const Level &level, const agentkit_linear &m, const Inputs &in, Ra
   float *c = (float *)own;
   int64_t resident = linear_resident / in.stride / linear_rows * linear_rows;
   if (resident < linear_rows) resident = linear_rows;
-  const int64_t panel_bytes = k / word_depth(m.weights) * panel_columns * 4;
+  const int64_t panel_bytes = word_bytes(m.weights, k);
   const char *words = (const char *)m.words;
   for (int64_t begin = 0; begin < in.count; begin += resident) {
     const int64_t end = begin + resident < in.count ? begin + resident : in.count;

@@ -25,7 +25,7 @@ namespace {
 // Rows of one expert that go through a panel at a time: c and a stay in the cache.
 constexpr int64_t row_block = 128;
 
-// Fetched before the first product: what the products then stay ahead by, at least.
+// Of the first panel, fetched before its product starts.
 constexpr int64_t first_rounds = 64;
 
 class Forward {

@@ -89,7 +89,12 @@ inline int64_t row_bytes(Rows rows, int64_t k, int32_t group) {
 
 inline int32_t word_depth(int32_t weights) { return 1 << weights; }
 
+// Bytes of a panel's words for k inputs.
+inline int64_t word_bytes(int32_t weights, int64_t k) {
+  return k / word_depth(weights) * panel_columns * 4;
+}
+
 // Lines of 64 columns by 32 inputs.
-inline int64_t step_lines(int32_t weights) { return 32 / word_depth(weights) * panel_columns * 4 / 64; }
+inline int64_t step_lines(int32_t weights) { return word_bytes(weights, 32) / 64; }
 
 }  // namespace agentkit

@@ -109,9 +109,9 @@ uint64_t agentkit_moe_read(const void *data, int64_t bytes) {
   Reading reading = {static_cast<const char *>(data), bytes, 0};
   const agentkit::Job job = {[](void *context, int index, int size, agentkit::Barrier &) {
                                Reading &r = *static_cast<Reading *>(context);
-                               const int64_t part = r.bytes / size / 256 * 256;
-                               const uint64_t sum =
-                                   agentkit::level().read(r.data + index * part, part);
+                               const agentkit::Range units = agentkit::share(r.bytes / 256, index, size);
+                               const uint64_t sum = agentkit::level().read(
+                                   r.data + units.first * 256, (units.last - units.first) * 256);
                                __atomic_add_fetch(&r.total, sum, __ATOMIC_RELAXED);
                              },
                              &reading};

@@ -28,7 +28,7 @@ struct Span {
 
 struct Stream {
   Span span;
-  int64_t pace = 0;                     // rounds with each step of tiles
+  int64_t pace = 0;                    // rounds with each step of tiles
   void (*refill)(Stream &) = nullptr;  // opens the next panel, if it may be fetched yet
 };
 
@@ -52,6 +52,7 @@ static inline void fetch(agentkit::Span &span) {
 }
 
 // What a pass over a panel may fetch: the rest of the panel it is at, or of one opened now.
+// Vector products work on a copy, which stays in registers, and put it back.
 static inline agentkit::Span &opened(agentkit::Stream &stream) {
   if (stream.span.left <= 0 && stream.refill) stream.refill(stream);
   return stream.span;

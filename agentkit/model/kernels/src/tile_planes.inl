@@ -74,7 +74,7 @@ static void tile_planes_of(const char *a, int64_t stride, int64_t m, const Panel
                            Stream &stream, float *c) {
   constexpr int depth = 1 << weights;
   const int64_t k = panel.k, group = panel.group, word_rows = group / depth;
-  const int64_t lines = stream.pace * group / 64 + 1;  // for half the columns
+  const int64_t rounds = stream.pace * group / 64 + 1;  // for half the columns
   const int32_t *corrections = (const int32_t *)(a + 2 * k);
   uint32_t unpacked[32 * panel_columns] __attribute__((aligned(64)));
   GroupSums sums[2];
@@ -88,7 +88,7 @@ static void tile_planes_of(const char *a, int64_t stride, int64_t m, const Panel
     const char *high = a + g * group, *low = high + k;
     for (int half = 0; half < 2; half++) {
       group_sums(high, low, stride, words + 32 * half, group, sums[half]);
-      fetch(stream, lines);
+      fetch(stream, rounds);
     }
     for (int half = 0; half < 2; half++)
       add_group(sums[half], m, corrections + g, stride, panel.scales + g * panel_columns + 32 * half,

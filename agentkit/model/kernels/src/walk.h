@@ -27,7 +27,7 @@ struct Matrix {
     return {(const uint32_t *)words + number * (k / word_depth(weights)) * panel_columns,
             scales ? scales + number * (k / group) * panel_columns : nullptr, weights, k, group};
   }
-  int64_t word_bytes() const { return (int64_t)k / word_depth(weights) * panel_columns * 4; }
+  int64_t word_bytes() const { return agentkit::word_bytes(weights, k); }
 };
 
 // One panel times rows [begin, end) of a segment.
@@ -158,14 +158,14 @@ class PanelStream final : public Ahead {
   }
 
  private:
-  Words next() override {
+  Span next() override {
     Task task;
     while (!walks_[current_].next(task)) {
-      if (current_ == 1) return {nullptr, 0};
+      if (current_ == 1) return {};
       current_ = 1;
     }
     const Matrix &matrix = *matrices_[current_];
-    return {matrix.panel(task.segment->expert, task.p).words, matrix.word_bytes()};
+    return span_of(matrix.panel(task.segment->expert, task.p).words, matrix.word_bytes());
   }
 
   Walk walks_[2];
