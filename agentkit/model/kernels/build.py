@@ -36,6 +36,7 @@ _ANYWHERE: dict[str, tuple[str, list[str]]] = {
     "portable": ("level_float.cpp", ["-DAGENTKIT_VECTOR_BYTES=16"]),
     "decode": ("decode.cpp", []),
     "decode_step": ("decode_step.cpp", []),
+    "decode_attention": ("decode_attention.cpp", []),
     "decode_block": ("decode_block.cpp", []),
     "decode_linear": ("decode_linear.cpp", []),
     "decode_portable": ("decode_level.cpp", ["-DAGENTKIT_VECTOR_BYTES=16"]),

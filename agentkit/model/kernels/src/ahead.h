@@ -21,6 +21,7 @@ class Ahead : public Stream {
   // A product with the next panel, of so many bytes, starts. What was not fetched of it the product
   // reads by itself; the panel after it may be fetched from now on.
   void use(int64_t bytes) {
+    if (bytes < 64 * span_parts) return;  // not a round: it was never opened
     used_++;
     if (opened_ >= used_) bytes_ -= bytes;
     if (opened_ <= used_) open();

@@ -1,25 +1,16 @@
-// Norms, rotation, attention and gates; compiled once for each width of vectors.
+// Norms, rotation and gates, and attention from decode_attend.inl; compiled once for each width of vectors.
 #include "decode_level.h"
 
 #include <math.h>
 #include <string.h>
 
+#include "decode_attend.inl"
 #include "level.h"
 #include "vectors.h"
-
-#if defined(__AVX512F__)
-#include <immintrin.h>
-#endif
 
 namespace {
 
 using namespace agentkit;
-
-#if defined(__AVX512F__)
-static inline float total(Vec v) { return _mm512_reduce_add_ps((__m512)v); }
-#else
-static inline float total(Vec v) { return sum(v); }
-#endif
 
 static void add(float *x, const float *y, int64_t n) {
   int64_t i = 0;
@@ -66,112 +57,6 @@ static void put(const float *x, int64_t n, int32_t format, void *out) {
   } else {
     for (int64_t i = 0; i < n; i += lanes) store_bf16((uint16_t *)out + i, load(x + i));
   }
-}
-
-template <bool bf16>
-static inline Vec load_row(const void *rows, int64_t at) {
-  return bf16 ? load_bf16((const uint16_t *)rows + at) : load((const float *)rows + at);
-}
-
-// Heads that share one pass over keys and values: as many as the registers hold.
-constexpr int heads_at_once = lanes == 16 ? 4 : 2;
-
-template <bool bf16, int heads>
-static inline void attend_heads(const float *queries, int64_t head_dim, float factor,
-                                const Piece &piece, float *out) {
-  float weights[heads][piece_positions] __attribute__((aligned(64)));
-  const int64_t positions = piece.positions;
-  for (int64_t p = 0; p < positions; p++) {
-    Vec sums[heads] = {};
-    for (int64_t i = 0; i < head_dim; i += lanes) {
-      const Vec key = load_row<bf16>(piece.keys, p * head_dim + i);
-#pragma GCC unroll 4
-      for (int h = 0; h < heads; h++) sums[h] += load(queries + h * head_dim + i) * key;
-    }
-#pragma GCC unroll 4
-    for (int h = 0; h < heads; h++) weights[h][p] = total(sums[h]) * factor;
-  }
-  for (int h = 0; h < heads; h++) {
-    float *of = out + h * piece_floats(head_dim), *w = weights[h];
-    float largest = w[0];
-    for (int64_t p = 1; p < positions; p++) largest = w[p] > largest ? w[p] : largest;
-    int64_t p = 0;
-    float all = 0.0f;
-    Vec sums = {};
-    for (; p + lanes <= positions; p += lanes) {
-      const Vec e = exponential(load(w + p) - largest);
-      store(w + p, e);
-      sums += e;
-    }
-    for (; p < positions; p++) {
-      w[p] = expf(w[p] - largest);
-      all += w[p];
-    }
-    of[head_dim] = largest;
-    of[head_dim + 1] = all + total(sums);
-  }
-  constexpr int width = 4;
-  for (int64_t i = 0; i < head_dim; i += width * lanes) {
-    const int vectors = (int)((head_dim - i) / lanes < width ? (head_dim - i) / lanes : width);
-    Vec sums[heads][width] = {};
-    if (vectors == width) {
-      for (int64_t p = 0; p < positions; p++) {
-        Vec value[width];
-#pragma GCC unroll 4
-        for (int j = 0; j < width; j++) value[j] = load_row<bf16>(piece.values, p * head_dim + i + j * lanes);
-#pragma GCC unroll 4
-        for (int h = 0; h < heads; h++)
-#pragma GCC unroll 4
-          for (int j = 0; j < width; j++) sums[h][j] += weights[h][p] * value[j];
-      }
-    } else {
-      for (int64_t p = 0; p < positions; p++)
-        for (int j = 0; j < vectors; j++) {
-          const Vec value = load_row<bf16>(piece.values, p * head_dim + i + j * lanes);
-          for (int h = 0; h < heads; h++) sums[h][j] += weights[h][p] * value;
-        }
-    }
-    for (int h = 0; h < heads; h++)
-      for (int j = 0; j < vectors; j++) store(out + h * piece_floats(head_dim) + i + j * lanes, sums[h][j]);
-  }
-}
-
-template <bool bf16>
-static void attend_as(const float *queries, int64_t heads, int64_t head_dim, float factor,
-                      const Piece &piece, float *out) {
-  int64_t h = 0;
-  for (; h + heads_at_once <= heads; h += heads_at_once)
-    attend_heads<bf16, heads_at_once>(queries + h * head_dim, head_dim, factor, piece,
-                                      out + h * piece_floats(head_dim));
-  for (; h < heads; h++)
-    attend_heads<bf16, 1>(queries + h * head_dim, head_dim, factor, piece, out + h * piece_floats(head_dim));
-}
-
-static void attend(const float *queries, int64_t heads, int64_t head_dim, float factor,
-                   const Piece &piece, float *out) {
-  if (piece.format == AGENTKIT_BF16) {
-    attend_as<true>(queries, heads, head_dim, factor, piece, out);
-  } else {
-    attend_as<false>(queries, heads, head_dim, factor, piece, out);
-  }
-}
-
-static void merge(const float *pieces, int64_t count, int64_t stride, int64_t head_dim, float *out) {
-  float largest = pieces[head_dim];
-  for (int64_t n = 1; n < count; n++) {
-    const float one = pieces[n * stride + head_dim];
-    largest = one > largest ? one : largest;
-  }
-  float all = 0.0f;
-  for (int64_t i = 0; i < head_dim; i++) out[i] = 0.0f;
-  for (int64_t n = 0; n < count; n++) {
-    const float *piece = pieces + n * stride;
-    const float share = expf(piece[head_dim] - largest);
-    all += share * piece[head_dim + 1];
-    for (int64_t i = 0; i < head_dim; i += lanes) store(out + i, load(out + i) + share * load(piece + i));
-  }
-  const float factor = 1.0f / all;
-  for (int64_t i = 0; i < head_dim; i += lanes) store(out + i, load(out + i) * factor);
 }
 
 // Sixteen rows of sixteen words, `stride` words apart, to as many rows of a panel.
@@ -234,9 +119,8 @@ static void pack_values(const void *values, int64_t count, int64_t head_dim, int
   const uint16_t *halves = (const uint16_t *)values + column;
   for (int64_t p = 0; p < count; p += 2)
     for (int64_t i = 0; i < width; i += lanes) {
-      Words w = __builtin_convertvector(*(const Halves *)(halves + p * head_dim + i), Words);
-      if (p + 1 < count)
-        w |= __builtin_convertvector(*(const Halves *)(halves + (p + 1) * head_dim + i), Words) << 16;
+      Words w = widened(halves + p * head_dim + i);
+      if (p + 1 < count) w |= widened(halves + (p + 1) * head_dim + i) << 16;
       *(Words *)(words + p / 2 * panel_columns + i) = w;
     }
 }
@@ -292,7 +176,7 @@ const DecodeLevel decode_avx2 = {"avx2",
 extern const DecodeLevel decode_portable;
 const DecodeLevel decode_portable = {"portable",
 #endif
-                                 add, norm, rotate, unit, put, attend, merge, pack_keys, pack_values, weigh, blend,
+                                 add, norm, rotate, unit, put, score, mix, merge, pack_keys, pack_values, weigh, blend,
                                  swiglu};
 
 }  // namespace agentkit

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "decode.h"
+#include "stream.h"
 
 namespace agentkit {
 
@@ -36,9 +37,13 @@ struct DecodeLevel {
   // float32 into the cache's format.
   void (*put)(const float *x, int64_t n, int32_t format, void *out);
 
-  // Attention of `heads` queries [heads][head_dim] over one piece: out [heads][piece_floats].
-  void (*attend)(const float *queries, int64_t heads, int64_t head_dim, float factor,
-                 const Piece &piece, float *out);
+  // Attention of `heads` queries [heads][head_dim] over one piece, in two halves: from its keys the
+  // weights [heads * piece_positions], the largest score and the weights' sum, then from its values
+  // the rest of out [heads][piece_floats]. stream: what to fetch meanwhile.
+  void (*score)(const float *queries, int64_t heads, int64_t head_dim, float factor, const Piece &piece,
+                Stream &stream, float *weights, float *out);
+  void (*mix)(const float *weights, int64_t heads, int64_t head_dim, const Piece &piece, Stream &stream,
+              float *out);
 
   // One head's pieces, `stride` floats apart, into its output [head_dim].
   void (*merge)(const float *pieces, int64_t count, int64_t stride, int64_t head_dim, float *out);

@@ -9,6 +9,14 @@
 
 namespace agentkit {
 
+inline int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+
+// A piece of what a row sees, for the queries of one key-value head.
+struct PieceTask {
+  int64_t row, kv_head;
+  Piece piece;
+};
+
 // Phases of a layer, with a barrier after each:
 //   norm      the experts' output of the layer before joins the residual; norm; input of the product
 //   product   queries, keys and values: each thread its own panels
@@ -38,18 +46,23 @@ class Step {
   bool run_experts();
 
  private:
+  class PieceStream;
+
   float *row(float *base, int64_t r, int64_t stride) const { return base + r * stride; }
   void join_experts(Range rows);
   void norm_rows(Range rows, const float *weight, const agentkit_linear &next);
   void place_heads(Range items);
   void place_head(float *head, float *angles, bool query, int64_t position) const;
-  void attend_pieces(Range items);
+  PieceTask piece_at(int64_t item, int64_t from_row) const;
+  void attend_pieces(Range items, char *own);
   void attend_blocks(Range items, char *own);
   void merge_row(int64_t r);
   void dense(int index, int size, Barrier &barrier);
   void add_columns(const agentkit_linear &m, const Inputs &in, Range panels, char *own);
   void fill_columns(const agentkit_linear &m, const Inputs &in, Range panels, char *own, float *out,
                     int64_t stride);
+  // Bytes of one position of one head in the cache.
+  int64_t position_bytes() const { return d_.head_dim * (d_.cache_format == AGENTKIT_F32 ? 4 : 2); }
   int64_t first_seen(int64_t position) const;
   int64_t pieces_of(int64_t r) const;
   int64_t block_at(int64_t r) const;
