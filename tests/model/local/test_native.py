@@ -54,6 +54,11 @@ LAYERS = {
     "one key head": {"num_key_value_heads": 1},
     "as many key heads": {"num_key_value_heads": 4},
     "six heads of 32": {"num_attention_heads": 6, "num_key_value_heads": 2, "head_dim": 32},
+    "five heads of 128 a key head": {
+        "num_attention_heads": 10,
+        "num_key_value_heads": 2,
+        "head_dim": 128,
+    },
     "dense layers": {"interleave_moe_layer_step": 2},
     "top 2": {"num_experts_per_tok": 2},
     "odd sizes": {
