@@ -84,6 +84,9 @@ class NativeDecoderShape(ctypes.Structure):
         ("rotary_factor", ctypes.c_float),
         ("tuning_floor", ctypes.c_float),
         ("tuning_strength", ctypes.c_float),
+        ("embedding", ctypes.c_void_p),
+        ("vocabulary", ctypes.c_int32),
+        ("embedding_format", ctypes.c_int32),
         ("frequencies", ctypes.c_void_p),
         ("norm", ctypes.c_void_p),
         ("lm_head", NativeLinear),
@@ -106,6 +109,7 @@ class NativeRow(ctypes.Structure):
     """``agentkit_row``."""
 
     _fields_ = (
+        ("token", ctypes.c_int64),
         ("position", ctypes.c_int64),
         ("kv", ctypes.c_void_p),
         ("logits", ctypes.c_void_p),
@@ -120,7 +124,7 @@ def declare_decode(functions: ctypes.CDLL) -> None:
         "agentkit_linear_run": (status, [linear, pointer, ctypes.c_int32, size, pointer]),
         "agentkit_decode_open": (pointer, [ctypes.POINTER(NativeDecoderShape)]),
         "agentkit_decode_close": (None, [pointer]),
-        "agentkit_decode_step": (status, [pointer, pointer, ctypes.POINTER(NativeRow), size]),
+        "agentkit_decode_step": (status, [pointer, ctypes.POINTER(NativeRow), size]),
     }
     for name, (result, arguments) in signatures.items():
         function = getattr(functions, name)

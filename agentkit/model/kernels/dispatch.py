@@ -205,7 +205,7 @@ class KernelLibrary:
 
 def _check_size(name: str, tensor: torch.Tensor, size: tuple[int, int]) -> None:
     """Keep C++ from reading past a tensor's end."""
-    if tuple(tensor.shape) != size:
+    if tensor.shape != size:
         raise ModelError(
             f"{name} is {list(tensor.shape)}, the packed layer wants {list(size)}",
             cure="pass tokens of the layer's hidden size, and top_k experts for each",

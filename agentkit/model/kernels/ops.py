@@ -49,7 +49,7 @@ def routed_forward(
 
 
 def _native_runs(x: torch.Tensor) -> bool:
-    return x.dtype in _DTYPES and x.device.type == "cpu"
+    return x.is_cpu and x.dtype in _DTYPES
 
 
 def _experts(
@@ -63,9 +63,9 @@ def _experts(
     if native is None or not _native_runs(x):
         return reference_experts(x, ids, scores, packed)
     return native.run(
-        x.detach().contiguous(),
+        x.contiguous(),
         ids.to(torch.int64).contiguous(),
-        scores.detach().to(torch.float32).contiguous(),
+        scores.to(torch.float32).contiguous(),
         packed,
     )
 
@@ -80,7 +80,7 @@ def _routed(
     native = library()
     if native is None or not _native_runs(x):
         return reference_routed(x, packed)
-    return native.run_routed(x.detach().contiguous(), packed)
+    return native.run_routed(x if x.is_contiguous() else x.contiguous(), packed)
 
 
 def _flatten(

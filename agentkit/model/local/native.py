@@ -56,7 +56,6 @@ class NativeDecoder:
     def __init__(self, model: PreTrainedModel, kernel: KernelLibrary) -> None:
         self._kernel = kernel
         self._config = model.config
-        self._embed = model.get_input_embeddings()
         # What the structures point into, kept alive whatever becomes of the model.
         self._keep: list[object] = []
         self.vocab_size = int(model.lm_head.out_features)
@@ -118,8 +117,12 @@ class NativeDecoder:
                 f"{len(tokens)} tokens for {len(caches)} caches",
                 cure="pass one cache for each token, and at least one",
             )
-        with torch.inference_mode():
-            x = self._embed(torch.tensor(list(tokens))).float().contiguous()
+        if min(tokens) < 0 or max(tokens) >= self._shape.vocabulary:
+            raise ModelError(
+                f"tokens from {min(tokens)} to {max(tokens)} for a vocabulary of"
+                f" {self._shape.vocabulary}",
+                cure="use the model's own tokenizer",
+            )
         # Made outside inference mode: a grammar may mask it in place.
         logits = torch.empty(sum(asked), self.vocab_size)
         each = Counter(caches)
@@ -127,7 +130,8 @@ class NativeDecoder:
         at = {cache: cache.get_seq_length() for cache in each}
         rows = (NativeRow * len(tokens))()
         place, line = logits.data_ptr(), logits.stride(0) * logits.element_size()
-        for row, cache, wanted in zip(rows, caches, asked, strict=True):
+        for row, token, cache, wanted in zip(rows, tokens, caches, asked, strict=True):
+            row.token = token
             row.position = at[cache]
             row.kv = ctypes.addressof(tables[cache])
             at[cache] += 1
@@ -135,9 +139,7 @@ class NativeDecoder:
                 row.logits = place
                 place += line
         self._kernel.follow_torch_threads()
-        status = self._kernel.functions.agentkit_decode_step(
-            self._state, x.data_ptr(), rows, len(rows)
-        )
+        status = self._kernel.functions.agentkit_decode_step(self._state, rows, len(rows))
         check_step(status)
         for cache, count in each.items():
             cache.advance(count)
@@ -161,6 +163,7 @@ class NativeDecoder:
             rope.attention_scaling,
             config.floor_scale,
             config.attn_scale,
+            *self._embedding(model.model.embed_tokens),
             self._floats(rope.inv_freq),
             self._floats(model.model.norm.weight),
             self._linear(model.lm_head),
@@ -194,6 +197,14 @@ class NativeDecoder:
     def _linear(self, packed: PackedLinear) -> NativeLinear:
         self._keep.append(packed)
         return packed.native
+
+    def _embedding(self, module: nn.Embedding | PackedEmbedding) -> tuple[int | None, int, int]:
+        """Return the table, None where it is ``lm_head``'s, its rows and its format."""
+        if isinstance(module, PackedEmbedding):
+            return None, module.num_embeddings, 0
+        table = module.weight.detach().contiguous()
+        self._keep.append(table)
+        return table.data_ptr(), module.num_embeddings, _FORMATS[table.dtype]
 
     def _floats(self, tensor: torch.Tensor) -> int:
         wide = tensor.detach().float().contiguous()
@@ -234,6 +245,8 @@ def _why_not(model: PreTrainedModel) -> str:
         return f"heads of {config.head_dim} are no multiple of {_HEAD_UNIT}"
     if model.model.rotary_emb.rope_type not in _FIXED_ROPE:
         return f"rotary embeddings of kind {model.model.rotary_emb.rope_type} change with length"
+    if type(model.model.embed_tokens) not in {nn.Embedding, PackedEmbedding}:
+        return f"the embedding is {type(model.model.embed_tokens).__name__}"
     for layer in model.model.layers:
         block = layer.feed_forward
         dense = type(block) is Llama4TextMLP and type(block.activation_fn).__name__ in {

@@ -176,8 +176,9 @@ def test_long_contexts_are_read_in_pieces(tiny_llama4: Callable[..., PreTrainedM
 
 @pytest.mark.parametrize("level", ["amx", "avx512_bf16", "avx512", "avx2", "portable"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("tied", [False, True])
 def test_every_instruction_set_computes_the_same(
-    tiny_llama4: Callable[..., PreTrainedModel], level: str, dtype: torch.dtype
+    tiny_llama4: Callable[..., PreTrainedModel], level: str, dtype: torch.dtype, tied: bool
 ) -> None:
     kernel = library()
     assert kernel is not None
@@ -185,7 +186,7 @@ def test_every_instruction_set_computes_the_same(
         return  # not on this CPU, and said so by the kernel's own tests
     try:
         # One expert: bf16's rounding cannot send a token another way.
-        exact = tiny_llama4(num_local_experts=1).to(dtype).float()
+        exact = tiny_llama4(num_local_experts=1, tie_word_embeddings=tied).to(dtype).float()
         decoder = native_decoder(copy.deepcopy(exact).to(dtype))
         cache = decoder.new_cache()
         found = torch.cat([decoder.step([t], [cache]) for t in IDS[0, :40].tolist()])
@@ -317,6 +318,9 @@ def test_a_refused_step_leaves_the_caches_as_they_were(
         decoder.step([5], [cache, cache])
     with pytest.raises(ModelError, match="0 tokens"):
         decoder.step([], [])
+    for token in (-1, 500, 1 << 40):
+        with pytest.raises(ModelError, match="for a vocabulary of 500"):
+            decoder.step([5, token], [cache, cache])
     assert cache.get_seq_length() == 1
 
 

@@ -55,6 +55,8 @@ bool complete(const agentkit_decoder &d) {
     return false;
   if (d.cache_format != AGENTKIT_F32 && d.cache_format != AGENTKIT_BF16) return false;
   if (!fits(d.lm_head, d.hidden, d.lm_head.outputs)) return false;
+  if (d.embedding == nullptr && (d.lm_head.weights > AGENTKIT_BF16 || d.vocabulary != d.lm_head.outputs)) return false;
+  if (d.embedding_format != AGENTKIT_F32 && d.embedding_format != AGENTKIT_BF16) return false;
   for (int32_t n = 0; n < d.layers; n++)
     if (!complete(d.layer[n], d)) return false;
   return true;
@@ -62,7 +64,7 @@ bool complete(const agentkit_decoder &d) {
 
 // Whether all a row looks at, and its own place, lie in its buffers.
 bool in_place(const agentkit_decoder &d, const agentkit_row &row) {
-  if (row.position < 0 || row.kv == nullptr) return false;
+  if (row.token < 0 || row.token >= d.vocabulary || row.position < 0 || row.kv == nullptr) return false;
   for (int32_t n = 0; n < d.layers; n++) {
     const agentkit_kv &kv = row.kv[n];
     const int32_t chunk = d.layer[n].chunk;
@@ -97,17 +99,16 @@ agentkit_decode_state *agentkit_decode_open(const agentkit_decoder *decoder) {
 
 void agentkit_decode_close(agentkit_decode_state *state) { delete state; }
 
-int32_t agentkit_decode_step(agentkit_decode_state *state, const float *x, const agentkit_row *rows,
-                             int64_t count) {
+int32_t agentkit_decode_step(agentkit_decode_state *state, const agentkit_row *rows, int64_t count) {
   using agentkit::Step;
-  if (state == nullptr || x == nullptr || rows == nullptr || count < 1) return 1;
+  if (state == nullptr || rows == nullptr || count < 1) return 1;
   const agentkit_decoder &decoder = *state->decoder;
   for (int64_t r = 0; r < count; r++)
     if (!agentkit::in_place(decoder, rows[r])) return 1;
   const std::lock_guard<agentkit::TeamLock> guard(agentkit::team_lock());
   Step step(decoder, rows, count);
   if (!step.allocate(state->arena, agentkit::team_size())) return 2;
-  step.start(x);
+  step.start();
   for (int32_t n = 0; n < decoder.layers; n++) {
     step.begin_layer(n);
     agentkit::run<&Step::attention>(step);

@@ -43,6 +43,8 @@ typedef struct {
   float attention_factor;              /* of q . k */
   float rotary_factor;                 /* of cosine and sine */
   float tuning_floor, tuning_strength; /* log1p(floor((position + 1) / floor)) * strength + 1 */
+  const void *embedding;               /* [vocabulary][hidden] in embedding_format; NULL: lm_head's */
+  int32_t vocabulary, embedding_format; /* AGENTKIT_F32 or AGENTKIT_BF16 */
   const float *frequencies;            /* [head_dim / 2] */
   const float *norm;                   /* [hidden] */
   agentkit_linear lm_head;
@@ -58,7 +60,7 @@ typedef struct {
 
 /* One token. Tokens of one stream may follow each other in one step, in the order of positions. */
 typedef struct {
-  int64_t position;
+  int64_t token, position;
   const agentkit_kv *kv; /* [layers] */
   float *logits;         /* [vocabulary], or NULL where nobody asks */
 } agentkit_row;
@@ -77,11 +79,10 @@ AGENTKIT_API int32_t agentkit_linear_run(const agentkit_linear *linear, const vo
 AGENTKIT_API agentkit_decode_state *agentkit_decode_open(const agentkit_decoder *decoder);
 AGENTKIT_API void agentkit_decode_close(agentkit_decode_state *state);
 
-/* x: embeddings [rows, hidden] in float32. Appends each row's keys and values at its position and
- * writes the logits. One step at a time for a state. Returns 0, 1 for rows that do not fit their
- * buffers, 2 for no memory. */
-AGENTKIT_API int32_t agentkit_decode_step(agentkit_decode_state *state, const float *x,
-                                          const agentkit_row *rows, int64_t count);
+/* Appends each row's keys and values at its position and writes the logits. One step at a time for a
+ * state. Returns 0, 1 for rows that do not fit their buffers or the vocabulary, 2 for no memory. */
+AGENTKIT_API int32_t agentkit_decode_step(agentkit_decode_state *state, const agentkit_row *rows,
+                                          int64_t count);
 
 #ifdef __cplusplus
 }

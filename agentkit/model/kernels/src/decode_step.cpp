@@ -90,15 +90,33 @@ bool Step::allocate(Arena &arena, int threads) {
   return true;
 }
 
-void Step::start(const float *x) {
-  memset(x_, 0, (size_t)(count_ * x_stride_) * 4);
+void Step::embed(int64_t token, float *out) const {
+  if (d_.embedding) {
+    const int64_t element = d_.embedding_format == AGENTKIT_F32 ? 4 : 2;
+    products_.widen((const char *)d_.embedding + token * d_.hidden * element, d_.embedding_format, d_.hidden,
+                    x_stride_, out);
+    return;
+  }
+  // A column of a panel; a word of it is one float32 or two bfloat16.
+  const agentkit_linear &m = d_.lm_head;
+  const int64_t depth = word_depth(m.weights), words = m.padded_inputs / depth;
+  const uint32_t *column = (const uint32_t *)m.words + token / panel_columns * words * panel_columns + token % panel_columns;
+  memset(out, 0, (size_t)x_stride_ * 4);
+  for (int64_t i = 0; i < d_.hidden; i++) {
+    const uint32_t word = column[i / depth * panel_columns];
+    const uint32_t bits = depth == 1 ? word : i % 2 ? word & 0xffff0000u : word << 16;
+    memcpy(out + i, &bits, 4);
+  }
+}
+
+void Step::start() {
   memset(wide_, 0, (size_t)(count_ * x_stride_) * 4);
   memset(mixed_, 0, (size_t)(count_ * q_stride_) * 4);
   memset(gate_, 0, (size_t)(count_ * inner_stride_) * 4);
   memset(up_, 0, (size_t)(count_ * inner_stride_) * 4);
   const int64_t half = d_.head_dim / 2;
   for (int64_t r = 0; r < count_; r++) {
-    memcpy(row(x_, r, x_stride_), x + r * d_.hidden, (size_t)d_.hidden * 4);
+    embed(rows_[r].token, row(x_, r, x_stride_));
     float *cosines = row(angles_, r, d_.head_dim);
     for (int64_t i = 0; i < half; i++) {
       const float angle = (float)rows_[r].position * d_.frequencies[i];

@@ -34,7 +34,7 @@ class Step {
   bool allocate(Arena &arena, int threads);
 
   // Serial: the residual stream starts as the embeddings; angles of each row's position.
-  void start(const float *x);
+  void start();
 
   // Serial: which rows make blocks, and where the pieces of the others lie.
   void begin_layer(int32_t number);
@@ -49,6 +49,7 @@ class Step {
   class PieceStream;
 
   float *row(float *base, int64_t r, int64_t stride) const { return base + r * stride; }
+  void embed(int64_t token, float *out) const;
   void join_experts(Range rows);
   void norm_rows(Range rows, const float *weight, const agentkit_linear &next);
   void place_heads(Range items);
