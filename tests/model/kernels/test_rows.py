@@ -33,7 +33,7 @@ FORMATS = [
     (Weights.INT4, 64),
 ]
 # Around every border: of vectors and tiles, of half and whole squares of tiles, of byte planes.
-ROWS = [1, 2, 3, 4, 5, 6, 15, 16, 17, 31, 32, 33, 47, 48, 49, 127, 128, 129, 300]
+ROWS = [1, 2, 3, 4, 5, 6, 8, 9, 15, 16, 17, 31, 32, 33, 47, 48, 49, 127, 128, 129, 300]
 TOLERANCE = {Weights.FLOAT32: 1e-5}
 
 

@@ -168,36 +168,42 @@ static void plane_product(const char *a, int64_t stride, int64_t n, const Panel 
   }
 }
 
-// Two consecutive inputs of 16 columns as bfloat16 words.
-static inline void store_pair(uint32_t *out, __m512i q0, __m512i q1, __m512 bias, __m512 scale) {
-  const __m512 even = _mm512_mul_ps(_mm512_sub_ps(_mm512_cvtepi32_ps(q0), bias), scale);
-  const __m512 odd = _mm512_mul_ps(_mm512_sub_ps(_mm512_cvtepi32_ps(q1), bias), scale);
-  const __m512i low = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(even));
-  const __m512i high = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(odd));
-  _mm512_storeu_si512(out, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+// Two consecutive inputs of 16 columns as bfloat16 words: q * scale - bias, rounded once.
+static inline void store_pair(uint32_t *out, __m512i q0, __m512i q1, __m512 scale, __m512 bias) {
+  const __m512 even = _mm512_fmsub_ps(_mm512_cvtepi32_ps(q0), scale, bias);
+  const __m512 odd = _mm512_fmsub_ps(_mm512_cvtepi32_ps(q1), scale, bias);
+  const __m512i in_turn = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
+                                           21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+  _mm512_storeu_si512(out, _mm512_permutexvar_epi16(in_turn, (__m512i)_mm512_cvtne2ps_pbh(odd, even)));
 }
 
 // An integer panel as a bfloat16 one: out [k / 2][64] words.
 template <int weights>
 static void to_bf16(const Panel &panel, Stream &stream, uint32_t *out) {
-  constexpr int depth = 1 << weights;
+  constexpr int depth = 1 << weights, vectors = panel_columns / 16;
   constexpr int bits = weights == AGENTKIT_INT8 ? 8 : 4;
   const __m512i mask = _mm512_set1_epi32((1 << bits) - 1);
-  const __m512 bias = _mm512_set1_ps((float)weight_bias(weights));
   const uint32_t *words = panel.words;
+  const uint16_t *scales = panel.scales;
   Span span = opened(stream);
-  for (int64_t k = 0; k < panel.k; k += depth, words += panel_columns) {
-    if (k / depth % round_rows == 0) fetch(span);
-    for (int j = 0; j < panel_columns; j += 16) {
-      const __m512 scale = load_scales(panel.scales + k / panel.group * panel_columns + j);
-      const __m512i w = _mm512_loadu_si512(words + j);
+  for (int64_t g = 0; g < panel.k / panel.group; g++, scales += panel_columns) {
+    __m512 scale[vectors], bias[vectors];
+    for (int j = 0; j < vectors; j++) {
+      scale[j] = load_scales(scales + 16 * j);
+      bias[j] = _mm512_mul_ps(scale[j], _mm512_set1_ps((float)weight_bias(weights)));
+    }
+    for (int64_t n = 0; n < panel.group; n += depth, words += panel_columns, out += depth / 2 * panel_columns) {
+      if (n / depth % round_rows == 0) fetch(span);
 #pragma GCC unroll 4
-      for (int part = 0; part < depth; part += 2) {
-        // int4: byte b holds input b low and input 4 + b high.
-        const int shift = weights == AGENTKIT_INT8 ? 8 * part : 8 * (part % 4) + part / 4 * 4;
-        store_pair(out + (k + part) / 2 * panel_columns + j,
-                   _mm512_and_si512(_mm512_srli_epi32(w, shift), mask),
-                   _mm512_and_si512(_mm512_srli_epi32(w, shift + 8), mask), bias, scale);
+      for (int j = 0; j < vectors; j++) {
+        const __m512i w = _mm512_loadu_si512(words + 16 * j);
+#pragma GCC unroll 4
+        for (int part = 0; part < depth; part += 2) {
+          // int4: byte b holds input b low and input 4 + b high.
+          const int shift = weights == AGENTKIT_INT8 ? 8 * part : 8 * (part % 4) + part / 4 * 4;
+          store_pair(out + part / 2 * panel_columns + 16 * j, _mm512_and_si512(_mm512_srli_epi32(w, shift), mask),
+                     _mm512_and_si512(_mm512_srli_epi32(w, shift + 8), mask), scale[j], bias[j]);
+        }
       }
     }
   }

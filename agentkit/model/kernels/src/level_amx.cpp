@@ -19,10 +19,10 @@ static bool supported() {
 }
 
 // Up to these rows bytes are multiplied as they are stored; more pay for making bfloat16 once.
-constexpr int64_t most_plane_rows = 24;
+constexpr int64_t most_plane_rows = 16;
 
 // Below these a tile is too empty, and vectors are as fast as the memory.
-constexpr int64_t tile_bf16_least = 3, tile_planes_least = 13;
+constexpr int64_t tile_bf16_least = 3, tile_planes_least = 9;
 
 template <int weights>
 static void planes_of(const char *a, int64_t stride, int64_t n, const Panel &panel, Stream &stream,
