@@ -59,6 +59,7 @@ LAYERS = {
         "num_key_value_heads": 2,
         "head_dim": 128,
     },
+    "seven heads a key head": {"num_attention_heads": 7, "num_key_value_heads": 1},
     "dense layers": {"interleave_moe_layer_step": 2},
     "top 2": {"num_experts_per_tok": 2},
     "odd sizes": {

@@ -19,17 +19,10 @@ static inline float total(Vec v) { return _mm512_reduce_add_ps((__m512)v); }
 static inline float total(Vec v) { return sum(v); }
 #endif
 
-// The total of each of some vectors.
-template <int heads>
-static inline void totals(const Vec (&v)[heads], float *out) {
-  for (int h = 0; h < heads; h++) out[h] = total(v[h]);
-}
-
 #if defined(__AVX512F__)
 // Four in one go take a third of the instructions of four totals.
-template <>
-inline void totals<4>(const Vec (&v)[4], float *out) {
-  const __m512 a = (__m512)v[0], b = (__m512)v[1], c = (__m512)v[2], d = (__m512)v[3];
+static inline void four_totals(Vec v0, Vec v1, Vec v2, Vec v3, float *out) {
+  const __m512 a = (__m512)v0, b = (__m512)v1, c = (__m512)v2, d = (__m512)v3;
   const __m512d ab = (__m512d)_mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
   const __m512d cd = (__m512d)_mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
   const __m512 all = _mm512_add_ps((__m512)_mm512_unpacklo_pd(ab, cd), (__m512)_mm512_unpackhi_pd(ab, cd));
@@ -37,6 +30,26 @@ inline void totals<4>(const Vec (&v)[4], float *out) {
   _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1)));
 }
 #endif
+
+// Heads that share one pass over keys and values: as many as the registers hold.
+constexpr int heads_at_once = lanes == 16 ? 6 : 2;
+
+// Scores of some heads lie side by side for each position, with room for a power of two of them.
+constexpr int room_of(int heads) { return heads <= 2 ? heads : heads <= 4 ? 4 : 8; }
+
+// The total of each vector; room that nobody takes gets what no softmax sees.
+template <int heads>
+static inline void totals(const Vec (&v)[heads], float *out) {
+  int h = 0;
+#if defined(__AVX512F__)
+  if constexpr (heads > 2) {
+    four_totals(v[0], v[1], v[2], v[heads > 3 ? 3 : 0], out);
+    h = 4;
+  }
+#endif
+  for (; h < heads; h++) out[h] = total(v[h]);
+  for (h = heads; h < room_of(heads); h++) out[h] = -INFINITY;
+}
 
 template <bool bf16>
 static inline Vec load_row(const void *rows, int64_t at) {
@@ -59,14 +72,12 @@ class Alongside {
   int64_t row_bytes_, read_ = 0;
 };
 
-// Heads that share one pass over keys and values: as many as the registers hold.
-constexpr int heads_at_once = lanes == 16 ? 4 : 2;
-
-// Scores [positions][heads], with room for whole vectors, to weights that their total has yet to
+// Scores [positions][room], with room for whole vectors, to weights that their total has yet to
 // divide; largest and total as in decode_level.h.
 template <int heads>
 static inline void soften(float *scores, int64_t positions, float factor, int64_t head_dim, float *out) {
-  const int64_t end = positions * heads;
+  constexpr int room = room_of(heads);
+  const int64_t end = positions * room;
   for (int64_t i = end; i % lanes; i++) scores[i] = -INFINITY;
   Vec most = splat(-INFINITY), sums = {};
   for (int64_t i = 0; i < end; i += lanes) {
@@ -74,12 +85,12 @@ static inline void soften(float *scores, int64_t positions, float factor, int64_
     store(scores + i, s);
     most = select(s > most, s, most);
   }
-  float largest[heads];
-  for (int h = 0; h < heads; h++) {
+  float largest[room];
+  for (int h = 0; h < room; h++) {
     largest[h] = most[h];
-    for (int i = h + heads; i < lanes; i += heads) largest[h] = most[i] > largest[h] ? most[i] : largest[h];
+    for (int i = h + room; i < lanes; i += room) largest[h] = most[i] > largest[h] ? most[i] : largest[h];
   }
-  for (int i = 0; i < lanes; i++) most[i] = largest[i % heads];
+  for (int i = 0; i < lanes; i++) most[i] = largest[i % room];
   for (int64_t i = 0; i < end; i += lanes) {
     const Vec s = load(scores + i), e = select(s == -INFINITY, Vec{}, exponential(s - most));
     store(scores + i, e);
@@ -89,7 +100,7 @@ static inline void soften(float *scores, int64_t positions, float factor, int64_
     float *of = out + h * piece_floats(head_dim) + head_dim;
     of[0] = largest[h];
     of[1] = 0.0f;
-    for (int i = h; i < lanes; i += heads) of[1] += sums[i];
+    for (int i = h; i < lanes; i += room) of[1] += sums[i];
   }
 }
 
@@ -102,10 +113,10 @@ static inline void score_heads(const float *queries, int64_t head_dim, float fac
     Vec sums[heads] = {};
     for (int64_t i = 0; i < head_dim; i += lanes) {
       const Vec key = load_row<bf16>(piece.keys, p * head_dim + i);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
       for (int h = 0; h < heads; h++) sums[h] += load(queries + h * head_dim + i) * key;
     }
-    totals(sums, weights + p * heads);
+    totals(sums, weights + p * room_of(heads));
   }
   soften<heads>(weights, piece.positions, factor, head_dim, out);
 }
@@ -125,17 +136,17 @@ static inline void mix_heads(const float *weights, int64_t head_dim, const Piece
         Vec value[width];
 #pragma GCC unroll 4
         for (int j = 0; j < width; j++) value[j] = load_row<bf16>(piece.values, p * head_dim + i + j * lanes);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int h = 0; h < heads; h++)
 #pragma GCC unroll 4
-          for (int j = 0; j < width; j++) sums[h][j] += weights[p * heads + h] * value[j];
+          for (int j = 0; j < width; j++) sums[h][j] += weights[p * room_of(heads) + h] * value[j];
       }
     } else {
       for (int64_t p = 0; p < piece.positions; p++) {
         alongside.row();
         for (int j = 0; j < vectors; j++) {
           const Vec value = load_row<bf16>(piece.values, p * head_dim + i + j * lanes);
-          for (int h = 0; h < heads; h++) sums[h][j] += weights[p * heads + h] * value;
+          for (int h = 0; h < heads; h++) sums[h][j] += weights[p * room_of(heads) + h] * value;
         }
       }
     }
@@ -144,43 +155,73 @@ static inline void mix_heads(const float *weights, int64_t head_dim, const Piece
   }
 }
 
-// Heads beyond the first few find what they read in the cache, and fetch nothing.
-template <bool bf16>
-static void score_as(const float *queries, int64_t heads, int64_t head_dim, float factor, const Piece &piece,
-                     Stream &stream, float *weights, float *out) {
+// use.run<n>(h, stream) for n heads from h on, until all had their turn. Heads beyond the first few
+// find what they read in the cache, and fetch nothing.
+template <class Use>
+static inline void by_heads(int64_t heads, Stream &stream, const Use &use) {
   Stream none;
-  int64_t h = 0;
-  for (; h + heads_at_once <= heads; h += heads_at_once)
-    score_heads<bf16, heads_at_once>(queries + h * head_dim, head_dim, factor, piece, h ? none : stream,
-                                     weights + h * piece_positions, out + h * piece_floats(head_dim));
-  for (; h < heads; h++)
-    score_heads<bf16, 1>(queries + h * head_dim, head_dim, factor, piece, h ? none : stream,
-                         weights + h * piece_positions, out + h * piece_floats(head_dim));
+  for (int64_t h = 0; h < heads;) {
+    const int64_t left = heads - h, n = left <= heads_at_once ? left : heads_at_once == 2 ? 2 : 4;
+    Stream &now = h == 0 ? stream : none;
+    switch (n) {
+      case 1: use.template run<1>(h, now); break;
+      case 2: use.template run<2>(h, now); break;
+#if defined(__AVX512F__)
+      case 3: use.template run<3>(h, now); break;
+      case 4: use.template run<4>(h, now); break;
+      case 5: use.template run<5>(h, now); break;
+      case 6: use.template run<6>(h, now); break;
+#endif
+    }
+    h += n;
+  }
 }
 
 template <bool bf16>
-static void mix_as(const float *weights, int64_t heads, int64_t head_dim, const Piece &piece, Stream &stream,
-                   float *out) {
-  Stream none;
-  int64_t h = 0;
-  for (; h + heads_at_once <= heads; h += heads_at_once)
-    mix_heads<bf16, heads_at_once>(weights + h * piece_positions, head_dim, piece, h ? none : stream,
-                                   out + h * piece_floats(head_dim));
-  for (; h < heads; h++)
-    mix_heads<bf16, 1>(weights + h * piece_positions, head_dim, piece, h ? none : stream,
-                       out + h * piece_floats(head_dim));
-}
+struct Score {
+  const float *queries;
+  int64_t head_dim;
+  float factor;
+  const Piece &piece;
+  float *weights, *out;
+
+  template <int heads>
+  void run(int64_t h, Stream &stream) const {
+    score_heads<bf16, heads>(queries + h * head_dim, head_dim, factor, piece, stream,
+                             weights + h * piece_positions, out + h * piece_floats(head_dim));
+  }
+};
+
+template <bool bf16>
+struct Mix {
+  const float *weights;
+  int64_t head_dim;
+  const Piece &piece;
+  float *out;
+
+  template <int heads>
+  void run(int64_t h, Stream &stream) const {
+    mix_heads<bf16, heads>(weights + h * piece_positions, head_dim, piece, stream,
+                           out + h * piece_floats(head_dim));
+  }
+};
 
 static void score(const float *queries, int64_t heads, int64_t head_dim, float factor, const Piece &piece,
                   Stream &stream, float *weights, float *out) {
-  const auto as = piece.format == AGENTKIT_BF16 ? score_as<true> : score_as<false>;
-  as(queries, heads, head_dim, factor, piece, stream, weights, out);
+  if (piece.format == AGENTKIT_BF16) {
+    by_heads(heads, stream, Score<true>{queries, head_dim, factor, piece, weights, out});
+  } else {
+    by_heads(heads, stream, Score<false>{queries, head_dim, factor, piece, weights, out});
+  }
 }
 
 static void mix(const float *weights, int64_t heads, int64_t head_dim, const Piece &piece, Stream &stream,
                 float *out) {
-  const auto as = piece.format == AGENTKIT_BF16 ? mix_as<true> : mix_as<false>;
-  as(weights, heads, head_dim, piece, stream, out);
+  if (piece.format == AGENTKIT_BF16) {
+    by_heads(heads, stream, Mix<true>{weights, head_dim, piece, out});
+  } else {
+    by_heads(heads, stream, Mix<false>{weights, head_dim, piece, out});
+  }
 }
 
 static void merge(const float *pieces, int64_t count, int64_t stride, int64_t head_dim, float *out) {

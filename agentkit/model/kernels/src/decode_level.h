@@ -13,6 +13,9 @@ constexpr int64_t piece_positions = 256;
 // Floats of one head of one piece: head_dim sums of weighted values, the largest score, the weights' sum.
 inline int64_t piece_floats(int64_t head_dim) { return head_dim + 16; }
 
+// Room for the scores of so many heads over one piece, which lie in groups of up to eight.
+inline int64_t score_floats(int64_t heads) { return (heads + 7) / 8 * 8 * piece_positions; }
+
 struct Piece {
   const void *keys, *values;  // [positions][head_dim]
   int64_t positions;          // at most piece_positions
@@ -38,7 +41,7 @@ struct DecodeLevel {
   void (*put)(const float *x, int64_t n, int32_t format, void *out);
 
   // Attention of `heads` queries [heads][head_dim] over one piece, in two halves: from its keys the
-  // weights [heads * piece_positions], the largest score and the weights' sum, then from its values
+  // weights [score_floats(heads)], the largest score and the weights' sum, then from its values
   // the rest of out [heads][piece_floats]. stream: what to fetch meanwhile.
   void (*score)(const float *queries, int64_t heads, int64_t head_dim, float factor, const Piece &piece,
                 Stream &stream, float *weights, float *out);

@@ -48,7 +48,7 @@ bool Step::allocate(Arena &arena, int threads) {
     }
     pieces = larger(pieces, all);
   }
-  own_bytes_ = round_up(larger(larger(own_bytes_, block_.bytes()), group * piece_positions * 4), 64);
+  own_bytes_ = round_up(larger(larger(own_bytes_, block_.bytes()), score_floats(group) * 4), 64);
   x_stride_ = round_up(d_.hidden, pad);
   q_stride_ = round_up((int64_t)d_.heads * d_.head_dim, pad);
   kv_stride_ = round_up((int64_t)d_.kv_heads * d_.head_dim, pad);
