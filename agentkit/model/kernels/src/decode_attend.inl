@@ -5,6 +5,8 @@
 
 #include <math.h>
 
+#include <type_traits>
+
 #include "decode_level.h"
 #include "stream.h"
 #include "vectors.h"
@@ -155,8 +157,8 @@ static inline void mix_heads(const float *weights, int64_t head_dim, const Piece
   }
 }
 
-// use.run<n>(h, stream) for n heads from h on, until all had their turn. Heads beyond the first few
-// find what they read in the cache, and fetch nothing.
+// use(n, h, stream) for n heads from h on, until all had their turn. Heads beyond the first few find
+// what they read in the cache, and fetch nothing.
 template <class Use>
 static inline void by_heads(int64_t heads, Stream &stream, const Use &use) {
   Stream none;
@@ -164,13 +166,13 @@ static inline void by_heads(int64_t heads, Stream &stream, const Use &use) {
     const int64_t left = heads - h, n = left <= heads_at_once ? left : heads_at_once == 2 ? 2 : 4;
     Stream &now = h == 0 ? stream : none;
     switch (n) {
-      case 1: use.template run<1>(h, now); break;
-      case 2: use.template run<2>(h, now); break;
+      case 1: use(std::integral_constant<int, 1>(), h, now); break;
+      case 2: use(std::integral_constant<int, 2>(), h, now); break;
 #if defined(__AVX512F__)
-      case 3: use.template run<3>(h, now); break;
-      case 4: use.template run<4>(h, now); break;
-      case 5: use.template run<5>(h, now); break;
-      case 6: use.template run<6>(h, now); break;
+      case 3: use(std::integral_constant<int, 3>(), h, now); break;
+      case 4: use(std::integral_constant<int, 4>(), h, now); break;
+      case 5: use(std::integral_constant<int, 5>(), h, now); break;
+      case 6: use(std::integral_constant<int, 6>(), h, now); break;
 #endif
     }
     h += n;
@@ -178,50 +180,33 @@ static inline void by_heads(int64_t heads, Stream &stream, const Use &use) {
 }
 
 template <bool bf16>
-struct Score {
-  const float *queries;
-  int64_t head_dim;
-  float factor;
-  const Piece &piece;
-  float *weights, *out;
-
-  template <int heads>
-  void run(int64_t h, Stream &stream) const {
-    score_heads<bf16, heads>(queries + h * head_dim, head_dim, factor, piece, stream,
-                             weights + h * piece_positions, out + h * piece_floats(head_dim));
-  }
-};
+static void score_as(const float *queries, int64_t heads, int64_t head_dim, float factor, const Piece &piece,
+                     Stream &stream, float *weights, float *out) {
+  by_heads(heads, stream, [&](auto n, int64_t h, Stream &now) {
+    score_heads<bf16, decltype(n)::value>(queries + h * head_dim, head_dim, factor, piece, now,
+                                          weights + h * piece_positions, out + h * piece_floats(head_dim));
+  });
+}
 
 template <bool bf16>
-struct Mix {
-  const float *weights;
-  int64_t head_dim;
-  const Piece &piece;
-  float *out;
-
-  template <int heads>
-  void run(int64_t h, Stream &stream) const {
-    mix_heads<bf16, heads>(weights + h * piece_positions, head_dim, piece, stream,
-                           out + h * piece_floats(head_dim));
-  }
-};
+static void mix_as(const float *weights, int64_t heads, int64_t head_dim, const Piece &piece, Stream &stream,
+                   float *out) {
+  by_heads(heads, stream, [&](auto n, int64_t h, Stream &now) {
+    mix_heads<bf16, decltype(n)::value>(weights + h * piece_positions, head_dim, piece, now,
+                                        out + h * piece_floats(head_dim));
+  });
+}
 
 static void score(const float *queries, int64_t heads, int64_t head_dim, float factor, const Piece &piece,
                   Stream &stream, float *weights, float *out) {
-  if (piece.format == AGENTKIT_BF16) {
-    by_heads(heads, stream, Score<true>{queries, head_dim, factor, piece, weights, out});
-  } else {
-    by_heads(heads, stream, Score<false>{queries, head_dim, factor, piece, weights, out});
-  }
+  const auto as = piece.format == AGENTKIT_BF16 ? score_as<true> : score_as<false>;
+  as(queries, heads, head_dim, factor, piece, stream, weights, out);
 }
 
 static void mix(const float *weights, int64_t heads, int64_t head_dim, const Piece &piece, Stream &stream,
                 float *out) {
-  if (piece.format == AGENTKIT_BF16) {
-    by_heads(heads, stream, Mix<true>{weights, head_dim, piece, out});
-  } else {
-    by_heads(heads, stream, Mix<false>{weights, head_dim, piece, out});
-  }
+  const auto as = piece.format == AGENTKIT_BF16 ? mix_as<true> : mix_as<false>;
+  as(weights, heads, head_dim, piece, stream, out);
 }
 
 static void merge(const float *pieces, int64_t count, int64_t stride, int64_t head_dim, float *out) {
