@@ -43,8 +43,9 @@ typedef struct {
   float attention_factor;              /* of q . k */
   float rotary_factor;                 /* of cosine and sine */
   float tuning_floor, tuning_strength; /* log1p(floor((position + 1) / floor)) * strength + 1 */
-  const void *embedding;               /* [vocabulary][hidden] in embedding_format; NULL: lm_head's */
-  int32_t vocabulary, embedding_format; /* AGENTKIT_F32 or AGENTKIT_BF16 */
+  const void *embedding;               /* [vocabulary][hidden]; NULL: what lm_head holds */
+  int32_t vocabulary;
+  int32_t embedding_format;            /* AGENTKIT_F32 or AGENTKIT_BF16 */
   const float *frequencies;            /* [head_dim / 2] */
   const float *norm;                   /* [hidden] */
   agentkit_linear lm_head;
@@ -62,7 +63,7 @@ typedef struct {
 typedef struct {
   int64_t token, position;
   const agentkit_kv *kv; /* [layers] */
-  float *logits;         /* [vocabulary], or NULL where nobody asks */
+  float *logits;         /* [outputs of lm_head], or NULL where nobody asks */
 } agentkit_row;
 
 typedef struct agentkit_decode_state agentkit_decode_state;

@@ -100,7 +100,8 @@ void Step::embed(int64_t token, float *out) const {
   // A column of a panel; a word of it is one float32 or two bfloat16.
   const agentkit_linear &m = d_.lm_head;
   const int64_t depth = word_depth(m.weights), words = m.padded_inputs / depth;
-  const uint32_t *column = (const uint32_t *)m.words + token / panel_columns * words * panel_columns + token % panel_columns;
+  const uint32_t *panel = (const uint32_t *)m.words + token / panel_columns * words * panel_columns;
+  const uint32_t *column = panel + token % panel_columns;
   memset(out, 0, (size_t)x_stride_ * 4);
   for (int64_t i = 0; i < d_.hidden; i++) {
     const uint32_t word = column[i / depth * panel_columns];
