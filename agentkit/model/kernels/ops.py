@@ -80,7 +80,7 @@ def _routed(
     native = library()
     if native is None or not _native_runs(x):
         return reference_routed(x, packed)
-    return native.run_routed(x if x.is_contiguous() else x.contiguous(), packed)
+    return native.run_routed(x.contiguous(), packed)
 
 
 def _flatten(

@@ -34,7 +34,6 @@ class BufferedLayer(DynamicLayer):  # type: ignore[misc]  # transformers is unty
         self._v: torch.Tensor | None = None
         self._at = 0
         self._held = 0
-        self._rows = 0  # what a tensor's shape takes a microsecond to say
         self._owned = False
         self.moved = True
         DynamicLayer.__init__(self)
@@ -48,8 +47,7 @@ class BufferedLayer(DynamicLayer):  # type: ignore[misc]  # transformers is unty
     def keys(self, tensor: torch.Tensor | None) -> None:
         if self._v is not None and self._at:
             self._v = self.values
-        self._k, self._at = tensor, 0
-        self._rows = self._held = 0 if tensor is None else tensor.shape[-2]
+        self._k, self._at, self._held = tensor, 0, 0 if tensor is None else tensor.shape[-2]
         self._owned, self.moved = False, True
 
     @property
@@ -102,16 +100,20 @@ class BufferedLayer(DynamicLayer):  # type: ignore[misc]  # transformers is unty
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the buffers, with room for ``tokens`` more of the kind of ``keys``, ``values``."""
         end = self._at + self._held
-        if self._k is None or self._v is None or not self._owned or end + tokens > self._rows:
+        if self._k is None or self._v is None or not self._owned or end + tokens > self.capacity:
             needed = self._held + tokens
             # Half as much again, so that growing costs a constant share; a window moves on by one.
             spare = max(_LEAST_ROOM, min(needed // 2, self.window) if self.window else needed // 2)
             old_keys, old_values = self.keys, self.values
             self._k = _grown(old_keys, keys, needed + spare)
             self._v = _grown(old_values, values, needed + spare)
-            self._rows = needed + spare
             self._at, self._owned, self.moved = 0, True, True
         return self._k, self._v
+
+    @property
+    def capacity(self) -> int:
+        """Rows of the buffers."""
+        return 0 if self._k is None else self._k.shape[-2]
 
     def advance(self, tokens: int) -> None:
         """Count ``tokens`` that were written behind the last one."""
@@ -122,7 +124,7 @@ class BufferedLayer(DynamicLayer):  # type: ignore[misc]  # transformers is unty
         if self._k is None or self._v is None:
             return
         kv.keys, kv.values = self._k.data_ptr(), self._v.data_ptr()
-        kv.capacity, kv.first = self._rows, self.first
+        kv.capacity, kv.first = self.capacity, self.first
         self.moved = False
 
     def crop(self, tokens_to_remove: int) -> None:

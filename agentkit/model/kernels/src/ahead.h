@@ -21,7 +21,7 @@ class Ahead : public Stream {
   // A product with the next panel, of so many bytes, starts. What was not fetched of it the product
   // reads by itself; the panel after it may be fetched from now on.
   void use(int64_t bytes) {
-    if (bytes < 64 * span_parts) return;  // not a round: it was never opened
+    if (bytes < round_bytes) return;  // not a round: it was never opened
     used_++;
     if (opened_ >= used_) bytes_ -= bytes;
     if (opened_ <= used_) open();
@@ -41,7 +41,7 @@ class Ahead : public Stream {
     span = next();
     if (span.left == 0) return;
     opened_++;
-    bytes_ += span.left * span_parts * 64;
+    bytes_ += span.left * round_bytes;
   }
 
  private:

@@ -90,8 +90,6 @@ void run(Step &step) {
 
 extern "C" {
 
-int32_t agentkit_decode_abi(void) { return AGENTKIT_DECODE_ABI; }
-
 agentkit_decode_state *agentkit_decode_open(const agentkit_decoder *decoder) {
   if (decoder == nullptr || !agentkit::complete(*decoder)) return nullptr;
   return new (std::nothrow) agentkit_decode_state{decoder, {}};

@@ -10,8 +10,6 @@
 extern "C" {
 #endif
 
-#define AGENTKIT_DECODE_ABI 1
-
 /* y = x W + bias; W is packed as `down` of a layer with one expert. */
 typedef struct {
   int32_t inputs, outputs;               /* as in the model */
@@ -67,8 +65,6 @@ typedef struct {
 } agentkit_row;
 
 typedef struct agentkit_decode_state agentkit_decode_state;
-
-AGENTKIT_API int32_t agentkit_decode_abi(void);
 
 /* x: [rows, inputs], out: [rows, outputs], both float32 or bfloat16 (enum agentkit_weights).
  * Returns 0, or 1 for a layer this library cannot run, 2 for no memory. */

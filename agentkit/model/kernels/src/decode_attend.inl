@@ -17,11 +17,7 @@ using namespace agentkit;
 
 #if defined(__AVX512F__)
 static inline float total(Vec v) { return _mm512_reduce_add_ps((__m512)v); }
-#else
-static inline float total(Vec v) { return sum(v); }
-#endif
 
-#if defined(__AVX512F__)
 // Four in one go take a third of the instructions of four totals.
 static inline void four_totals(Vec v0, Vec v1, Vec v2, Vec v3, float *out) {
   const __m512 a = (__m512)v0, b = (__m512)v1, c = (__m512)v2, d = (__m512)v3;
@@ -31,10 +27,13 @@ static inline void four_totals(Vec v0, Vec v1, Vec v2, Vec v3, float *out) {
   const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps(all, 1));
   _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1)));
 }
+#else
+static inline float total(Vec v) { return sum(v); }
 #endif
 
-// Heads that share one pass over keys and values: as many as the registers hold.
-constexpr int heads_at_once = lanes == 16 ? 6 : 2;
+// Heads that share one pass over keys and values: as many as the registers hold, and how many of
+// more heads than that take turns.
+constexpr int heads_at_once = lanes == 16 ? 6 : 2, heads_in_turn = lanes == 16 ? 4 : 2;
 
 // Scores of some heads lie side by side for each position, with room for a power of two of them.
 constexpr int room_of(int heads) { return heads <= 2 ? heads : heads <= 4 ? 4 : 8; }
@@ -68,8 +67,6 @@ class Alongside {
   }
 
  private:
-  static constexpr int64_t round_bytes = 64 * span_parts;
-
   Stream &stream_;
   int64_t row_bytes_, read_ = 0;
 };
@@ -163,7 +160,7 @@ template <class Use>
 static inline void by_heads(int64_t heads, Stream &stream, const Use &use) {
   Stream none;
   for (int64_t h = 0; h < heads;) {
-    const int64_t left = heads - h, n = left <= heads_at_once ? left : heads_at_once == 2 ? 2 : 4;
+    const int64_t left = heads - h, n = left <= heads_at_once ? left : heads_in_turn;
     Stream &now = h == 0 ? stream : none;
     switch (n) {
       case 1: use(std::integral_constant<int, 1>(), h, now); break;

@@ -72,7 +72,7 @@ void BlockAttention::multiply(const char *rows, int64_t stride, int64_t n, int64
 void BlockAttention::run(const Block &block, const agentkit_kv &kv, int64_t kv_head, const float *queries,
                          float *mixed, int64_t stride, char *scratch) const {
   const Own own = own_at(scratch);
-  const int64_t n = block.count * group_, element = d_.cache_format == AGENTKIT_F32 ? 4 : 2;
+  const int64_t n = block.count * group_, element = element_bytes(d_.cache_format);
   const int64_t end = block.position + block.count;
   prepare(block, kv_head, queries, stride, own);
   for (int64_t from = block.seen; from < end; from += panel_columns) {

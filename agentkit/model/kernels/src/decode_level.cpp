@@ -95,7 +95,7 @@ static inline void turn(const uint32_t *rows, int64_t stride, uint32_t *words) {
 // A word of a panel is one float32 or two bfloat16 of a column: of keys, what lies side by side.
 static void pack_keys(const void *keys, int64_t count, int64_t head_dim, int64_t padded, int32_t format,
                       uint32_t *words) {
-  const int64_t depth = format == AGENTKIT_F32 ? 1 : 2, have = head_dim / depth;
+  const int64_t depth = word_depth(format), have = head_dim / depth;
   const uint32_t *rows = (const uint32_t *)keys;
   if (count < panel_columns || head_dim < padded) memset(words, 0, (size_t)(padded / depth * panel_columns) * 4);
   const int64_t whole = have % 16 == 0 ? count / 16 * 16 : 0;
@@ -108,7 +108,7 @@ static void pack_keys(const void *keys, int64_t count, int64_t head_dim, int64_t
 static void pack_values(const void *values, int64_t count, int64_t head_dim, int64_t column, int32_t format,
                         uint32_t *words) {
   const int64_t left = head_dim - column, width = left < panel_columns ? left : panel_columns;
-  const int64_t depth = format == AGENTKIT_F32 ? 1 : 2;
+  const int64_t depth = word_depth(format);
   if (count < panel_columns || width < panel_columns)
     memset(words, 0, (size_t)(panel_columns / depth * panel_columns) * 4);
   if (depth == 1) {

@@ -33,7 +33,7 @@ struct Call {
 
   void work(int index, int size, Barrier &barrier) const {
     level.begin();
-    const int64_t element = activations == AGENTKIT_F32 ? 4 : 2;
+    const int64_t element = element_bytes(activations);
     char *mine = own + index * own_bytes;
     float *wide = (float *)mine;
     const Range rows = share(in.count, index, size);

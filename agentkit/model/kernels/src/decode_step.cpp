@@ -92,9 +92,8 @@ bool Step::allocate(Arena &arena, int threads) {
 
 void Step::embed(int64_t token, float *out) const {
   if (d_.embedding) {
-    const int64_t element = d_.embedding_format == AGENTKIT_F32 ? 4 : 2;
-    products_.widen((const char *)d_.embedding + token * d_.hidden * element, d_.embedding_format, d_.hidden,
-                    x_stride_, out);
+    const int64_t line = d_.hidden * element_bytes(d_.embedding_format);
+    products_.widen((const char *)d_.embedding + token * line, d_.embedding_format, d_.hidden, x_stride_, out);
     return;
   }
   // A column of a panel; a word of it is one float32 or two bfloat16.

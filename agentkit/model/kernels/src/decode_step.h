@@ -63,7 +63,7 @@ class Step {
   void fill_columns(const agentkit_linear &m, const Inputs &in, Range panels, char *own, float *out,
                     int64_t stride);
   // Bytes of one position of one head in the cache.
-  int64_t position_bytes() const { return d_.head_dim * (d_.cache_format == AGENTKIT_F32 ? 4 : 2); }
+  int64_t position_bytes() const { return d_.head_dim * element_bytes(d_.cache_format); }
   int64_t first_seen(int64_t position) const;
   int64_t pieces_of(int64_t r) const;
   int64_t block_at(int64_t r) const;

@@ -119,7 +119,7 @@ class Forward {
   }
 
   void widen(Range tokens) {
-    const int64_t bytes = layer_.activations == AGENTKIT_F32 ? 4 : 2;
+    const int64_t bytes = element_bytes(layer_.activations);
     for (int64_t t = tokens.first; t < tokens.last; t++)
       level_.widen((const char *)pass_.x + t * layer_.hidden * bytes, layer_.activations,
                    layer_.hidden, layer_.padded_hidden, wide_ + t * layer_.padded_hidden);
@@ -282,7 +282,7 @@ class Forward {
                const int64_t at = task.segment->first + row;
                level_.combine(c, n, bias, token_ + at, out_factor_ + at, acc_ + task.p * plane);
              });
-    const int64_t element = layer_.activations == AGENTKIT_F32 ? 4 : 2;
+    const int64_t element = element_bytes(layer_.activations);
     for (int64_t p = mine.first; p < mine.last; p++) {
       const int64_t column = p * panel_columns, left = layer_.hidden - column;
       level_.store(acc_ + p * plane, pass_.tokens, layer_.activations,

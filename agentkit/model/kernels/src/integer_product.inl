@@ -12,6 +12,7 @@
 #include "level.h"
 #include "rows.inl"
 #include "stream.h"
+#include "vectors.h"
 
 namespace {
 
@@ -73,11 +74,6 @@ static bool has_vectors() {
          __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bf16");
 }
 
-static inline __m512 load_scales(const uint16_t *p) {
-  return _mm512_castsi512_ps(
-      _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)), 16));
-}
-
 static inline __m512i dot_bytes(__m512i sum, __m512i weights, const int8_t *plane) {
   int32_t four;
   __builtin_memcpy(&four, plane, 4);
@@ -124,7 +120,7 @@ static inline void plane_tile(const char *a, int64_t stride, const Panel &panel,
       }
     }
     for (int j = 0; j < width; j++) {
-      const __m512 scale = load_scales(panel.scales + g * panel_columns + column + 16 * j);
+      const __m512 scale = (__m512)load_bf16(panel.scales + g * panel_columns + column + 16 * j);
       for (int i = 0; i < m; i++) {
         const __m512i value = _mm512_add_epi32(_mm512_slli_epi32(high[i][j], 7), low[i][j]);
         sums[i][j] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(value), scale, sums[i][j]);
@@ -189,7 +185,7 @@ static void to_bf16(const Panel &panel, Stream &stream, uint32_t *out) {
   for (int64_t g = 0; g < panel.k / panel.group; g++, scales += panel_columns) {
     __m512 scale[vectors], bias[vectors];
     for (int j = 0; j < vectors; j++) {
-      scale[j] = load_scales(scales + 16 * j);
+      scale[j] = (__m512)load_bf16(scales + 16 * j);
       bias[j] = _mm512_mul_ps(scale[j], _mm512_set1_ps((float)weight_bias(weights)));
     }
     for (int64_t n = 0; n < panel.group; n += depth, words += panel_columns, out += depth / 2 * panel_columns) {

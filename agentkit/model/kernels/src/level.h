@@ -89,6 +89,9 @@ inline int64_t row_bytes(Rows rows, int64_t k, int32_t group) {
 
 inline int32_t word_depth(int32_t weights) { return 1 << weights; }
 
+// Bytes of an activation or of a number in the cache: AGENTKIT_F32 or AGENTKIT_BF16.
+inline int64_t element_bytes(int32_t format) { return 4 / word_depth(format); }
+
 // Bytes of a panel's words for k inputs.
 inline int64_t word_bytes(int32_t weights, int64_t k) {
   return k / word_depth(weights) * panel_columns * 4;

@@ -38,7 +38,7 @@ int32_t run(const agentkit_moe_layer *layer, const void *x, int64_t tokens, cons
             const float *scores, float *logits, void *out) {
   if (layer == nullptr || tokens < 0 || !runnable(*layer, ids == nullptr)) return 1;
   const std::lock_guard<agentkit::TeamLock> guard(lock);
-  const int64_t element = layer->activations == AGENTKIT_F32 ? 4 : 2;
+  const int64_t element = agentkit::element_bytes(layer->activations);
   const int64_t rows = layer->top_k + (layer->shared ? 1 : 0);
   const int64_t step = rows_per_pass / rows > 0 ? rows_per_pass / rows : 1;
   for (int64_t first = 0; first < tokens; first += step) {

@@ -16,8 +16,9 @@ namespace agentkit {
 // Parts of a panel that are fetched side by side.
 constexpr int span_parts = 8;
 
-// Rows of 64 words that take as many lines as a round of a span.
-constexpr int round_rows = span_parts * 64 / (AGENTKIT_MOE_PANEL * 4);
+// A round of a span, one line of each part, and how many rows of 64 words are as much.
+constexpr int round_bytes = span_parts * 64;
+constexpr int round_rows = round_bytes / (AGENTKIT_MOE_PANEL * 4);
 
 // What is left to fetch of a panel.
 struct Span {
@@ -38,7 +39,7 @@ struct Stream {
 namespace {
 
 static inline agentkit::Span span_of(const void *data, int64_t bytes) {
-  const int64_t rounds = bytes / 64 / agentkit::span_parts;
+  const int64_t rounds = bytes / agentkit::round_bytes;
   return {static_cast<const char *>(data), rounds * 64, rounds};
 }
 

@@ -40,7 +40,7 @@ static inline void group_sums(const char *high, const char *low, int64_t stride,
 static inline void add_group(const GroupSums &sums, int64_t m, const int32_t *corrections,
                              int64_t stride, const uint16_t *scales, bool first, float *c) {
   for (int j = 0; j < 2; j++) {
-    const __m512 scale = load_scales(scales + 16 * j);
+    const __m512 scale = (__m512)load_bf16(scales + 16 * j);
     const int32_t *high = sums.of[2 * j], *low = sums.of[2 * j + 1];
     for (int64_t i = 0; i < m; i++) {
       const int32_t correction = *(const int32_t *)((const char *)corrections + i * stride);
