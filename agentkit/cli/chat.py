@@ -26,6 +26,7 @@ from agentkit.spec import load_spec
 
 __all__ = ["chat"]
 
+_WAIT_S = 0.2
 _HELP = (
     ("/help", "this list"),
     ("/sources", "what the last answer rests on"),
@@ -126,6 +127,9 @@ class _Conversation:
 
 
 def _outcome(future: "concurrent.futures.Future[Answer]") -> Answer:
+    # Ctrl-C that comes just before a wait begins does not end it; so no wait is long.
+    while not concurrent.futures.wait([future], timeout=_WAIT_S).done:
+        pass
     try:
         return future.result()
     except concurrent.futures.CancelledError as error:

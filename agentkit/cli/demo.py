@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import anyio
 import typer
 
 from agentkit.audit import verify
@@ -10,6 +9,7 @@ from agentkit.cli.approver import TerminalApprover, os_user
 from agentkit.cli.audit_verify import show_report
 from agentkit.cli.doctor import CANNOT_RUN, show_missing
 from agentkit.cli.files import write_files
+from agentkit.cli.interruptible import run_interruptible
 from agentkit.cli.machine import inspect_machine, missing_for_demo
 from agentkit.cli.one_turn import ask
 from agentkit.cli.screen import Screen
@@ -35,7 +35,7 @@ def demo() -> None:
     if not spec.exists():
         write_files(_FOLDER, read_template("analyst"), force=False)
     screen.out.print(f"agentkit demo: {spec}")
-    anyio.run(ask, screen, spec, QUESTION, TerminalApprover(os_user()))
+    run_interruptible(ask, screen, spec, QUESTION, TerminalApprover(os_user()))
     loaded = load_spec(spec)
     report = verify(loaded.resolve(loaded.spec.audit.path))
     show_report(screen, report)

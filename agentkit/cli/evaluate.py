@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-import anyio
 import anyio.to_thread
 import typer
 
+from agentkit.cli.interruptible import run_interruptible
 from agentkit.cli.options import AsJson
 from agentkit.cli.progress import ShownProgress
 from agentkit.cli.screen import Screen
@@ -41,7 +41,7 @@ def tools(
     """Put requests over unseen tools to a model and count what it does rightly."""
     screen = Screen.here()
     with ShownProgress(screen) as progress:
-        report = anyio.run(_evaluate, model, cases, progress)
+        report = run_interruptible(_evaluate, model, cases, progress)
     figures = report.as_json()
     if output is not None:
         output.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n", "utf-8")

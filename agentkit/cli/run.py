@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-import anyio
 import typer
 
 from agentkit.cli.approver import os_user
+from agentkit.cli.interruptible import run_interruptible
 from agentkit.cli.message import read_message
 from agentkit.cli.one_turn import ask, ask_as_json
 from agentkit.cli.options import ApproverKeyFile, ApproverName, AsJson, SpecFile
@@ -28,4 +28,4 @@ def run(
     """Ask an agent one thing; show startup, each step with its decision, and the answer."""
     text = read_message(message)
     person = person_for(load_spec(spec), approver or os_user(), key)
-    anyio.run(ask_as_json if as_json else ask, Screen.here(), spec, text, person)
+    run_interruptible(ask_as_json if as_json else ask, Screen.here(), spec, text, person)

@@ -3,11 +3,11 @@
 import json
 from typing import Annotated
 
-import anyio
 import typer
 
 from agentkit.audit import AuditEvent, AuditLog, EventKind
 from agentkit.cli.approver import os_user
+from agentkit.cli.interruptible import run_interruptible
 from agentkit.cli.one_turn import resume_as_json, resume_run
 from agentkit.cli.options import ApproverKeyFile, ApproverName, AsJson, SpecFile
 from agentkit.cli.person import person_for
@@ -108,7 +108,9 @@ def resume(
     with open_place(spec) as place, place.state.transaction() as connection:
         row = place.runs.find(connection, run)
     person = person_for(load_spec(spec), approver or os_user(), key)
-    anyio.run(resume_as_json if as_json else resume_run, Screen.here(), spec, row.run_id, person)
+    run_interruptible(
+        resume_as_json if as_json else resume_run, Screen.here(), spec, row.run_id, person
+    )
 
 
 def cancel(

@@ -4,9 +4,9 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-import anyio
 import typer
 
+from agentkit.cli.interruptible import run_interruptible
 from agentkit.cli.progress import ShownProgress
 from agentkit.cli.screen import Screen, decided
 from agentkit.sandbox import Tier, open_sandbox
@@ -42,5 +42,5 @@ def check(tier: Annotated[Tier, typer.Argument(help="Which wall to try.")]) -> N
     screen = Screen.here()
     with ShownProgress(screen) as progress:
         options = {"progress": progress} if tier is Tier.WASM else {}
-        found = anyio.run(partial(open_sandbox(tier, **options).check))
+        found = run_interruptible(partial(open_sandbox(tier, **options).check))
     screen.row(tier.value, decided("ok", found))

@@ -9,9 +9,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated
 
-import anyio
 import typer
 
+from agentkit.cli.interruptible import run_interruptible
 from agentkit.cli.options import AsJson
 from agentkit.cli.progress import ShownProgress
 from agentkit.cli.screen import Screen
@@ -66,7 +66,7 @@ def run(  # noqa: PLR0917 - Typer reads options from parameters
             async with open_sandbox(tier, **options).session(limits) as session:
                 return await session.run(code, files=given, output=None if as_json else _show)
 
-        execution = anyio.run(execute)
+        execution = run_interruptible(execute)
     written = [] if out is None else [_write(out, artifact) for artifact in execution.artifacts]
     if as_json:
         screen.emit(_as_json(execution, written))
