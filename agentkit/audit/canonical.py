@@ -39,13 +39,14 @@ _PLAIN = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=Fa
 _DECIMAL_BITS = 2048  # 617 digits; Python refuses from 640 at its strictest setting
 
 
-def canonical_json(value: object) -> bytes:
+def canonical_json(value: object, *, depth: int = 0) -> bytes:
     """Return the one canonical spelling of ``value`` as UTF-8.
 
-    Raises ``AuditError`` where ``value`` is not JSON or nested deeper than ``MAX_DEPTH``.
+    ``depth``: how many levels of a larger value it will stand under. Raises ``AuditError`` where
+    ``value`` is not JSON or reaches deeper than ``MAX_DEPTH``.
     """
     floats: list[float] = []
-    encoded = _encode(value, 0, floats)
+    encoded = _encode(value, depth, floats)
     if not floats:
         # Without fractions and beyond-ASCII keys, sorted keys and minimal escapes are the whole
         # rule, which the encoder in C obeys too.
@@ -71,7 +72,7 @@ def parse_canonical(data: bytes) -> JsonValue:
             parse_int=partial(_integer, odd),
             parse_constant=_refuse_constant,
         )
-        if not odd and "$" not in text and text.isascii():
+        if not odd and "$" not in text and text.isascii() and _is_flat(text):
             # No tags, so the value is its own encoding; see canonical_json for the rest.
             plain = _PLAIN.encode(parsed)
             if plain == text:
@@ -108,7 +109,7 @@ def _encode(value: object, depth: int, floats: list[float]) -> JsonValue:
         return {"$text": plain_text.encode("utf-8", "surrogatepass").hex()}
     if depth >= MAX_DEPTH:
         raise AuditError(
-            f"the value is nested deeper than {MAX_DEPTH} levels",
+            f"the value, with what it stands in, is nested deeper than {MAX_DEPTH} levels",
             cure="refuse the call: what cannot be recorded must not run",
         )
     if isinstance(value, list | tuple):
@@ -175,6 +176,11 @@ def _decode_tag(tag: str, content: object, depth: int) -> JsonValue:
         if tag == "$text":
             return bytes.fromhex(content).decode("utf-8", "surrogatepass")
     raise ValueError(f"an unknown tag {tag[:20]!r}")
+
+
+def _is_flat(text: str) -> bool:
+    """Tell whether ``text`` opens too few levels to be nested deeper than ``MAX_DEPTH``."""
+    return text.count("{") + text.count("[") <= MAX_DEPTH
 
 
 def _is_unicode(text: str) -> bool:

@@ -300,7 +300,9 @@ class AuditLog:
         return note
 
     def _now(self) -> str:
-        return self._settings.clock().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        # Not strftime, whose %Y writes a year before 1000 with fewer digits than a record has.
+        now = self._settings.clock().astimezone(UTC).replace(tzinfo=None)
+        return f"{now.isoformat(timespec='microseconds')}Z"
 
     @contextmanager
     def _poisoning(self) -> Iterator[None]:

@@ -120,10 +120,10 @@ class Draft:
         sealed = {name: seal(value) for name, value in event.sensitive.items()}
         draft = cls(
             EventKind(event.kind),
-            canonical_json(event.body),
+            canonical_json(event.body, depth=1),
             canonical_json(event.call_id),
             canonical_json(event.run_id),
-            canonical_json({name: value.commitment for name, value in sealed.items()}),
+            canonical_json({name: value.commitment for name, value in sealed.items()}, depth=1),
             event.turn,
             tuple(sealed.values()),
         )

@@ -151,6 +151,23 @@ def test_depth_is_bounded_and_a_circle_is_refused() -> None:
         canonical_json(circle)
 
 
+@pytest.mark.parametrize("leaf", ["x", "é", 0.5, "$"])
+def test_every_spelling_is_held_to_the_same_depth(leaf: object) -> None:
+    value = leaf
+    for _ in range(MAX_DEPTH):
+        value = [value]
+    assert parse_canonical(canonical_json(value)) == value
+    with pytest.raises(AuditError, match="deeper"):
+        canonical_json(value, depth=1)
+    with pytest.raises(ValueError, match="deeper"):
+        parse_canonical(b"[" + canonical_json(value) + b"]")
+
+
+def test_many_shallow_levels_are_not_deep() -> None:
+    value = [{"a": [number]} for number in range(MAX_DEPTH)]
+    assert parse_canonical(canonical_json(value)) == value
+
+
 def test_the_worst_spelling_of_the_deepest_value_can_be_read() -> None:
     value: object = "\ud800"
     for _ in range(MAX_DEPTH):

@@ -204,6 +204,13 @@ def test_a_clock_that_steps_back_breaks_nothing(directory: Path) -> None:
     assert [entry.record.index for entry in read_events(directory)] == list(range(10))
 
 
+def test_a_clock_in_the_first_millennium_writes_what_can_be_read(directory: Path) -> None:
+    with AuditLog.open(directory, clock=lambda: datetime(999, 1, 1, tzinfo=UTC)) as log:
+        log.append(event())
+    assert tail(directory, 1)[0].record.time == "0999-01-01T00:00:00.000000Z"
+    assert verify(directory).ok
+
+
 def test_other_clocks_are_written_as_utc(directory: Path) -> None:
     from datetime import timezone  # noqa: PLC0415  # used here only
 
@@ -241,6 +248,21 @@ def test_what_cannot_be_recorded_is_refused_before_it_is_written(
         assert caught.value.cure
         assert log.append(event()).index == 0
     assert verify(directory).ok
+
+
+@pytest.mark.parametrize("leaf", ["x", "é", 0.5, "$"])
+@pytest.mark.parametrize("name", ["a", "$"])
+def test_the_deepest_body_that_is_recorded_is_read(directory: Path, name: str, leaf: str) -> None:
+    """A body stands one level down in its record, which has 64 levels in all."""
+    body: dict[str, object] = {name: leaf}
+    for _ in range(62):
+        body = {name: body}
+    with AuditLog.open(directory) as log:
+        log.append(AuditEvent(EventKind.INTENT, "r", body=body))  # type: ignore[arg-type]
+        with pytest.raises(AuditError, match="deeper"):
+            log.append(AuditEvent(EventKind.INTENT, "r", body={name: body}))  # type: ignore[dict-item]
+    assert verify(directory).ok
+    assert next(read_events(directory)).record.body == body
 
 
 def test_numbers_and_text_beyond_json_are_recorded_without_loss(directory: Path) -> None:
