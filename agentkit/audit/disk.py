@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["sync_directory", "sync_file", "write_all", "write_new"]
+__all__ = ["make_directory", "sync_directory", "sync_file", "write_all", "write_new"]
 
 
 def sync_file(descriptor: int) -> None:
@@ -29,6 +29,14 @@ def sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def make_directory(path: Path) -> None:
+    """Make an owner-only directory, and what is missing above it; on disk when this returns."""
+    missing = [place for place in (path, *path.parents) if not place.exists()]
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for made in missing:
+        sync_directory(made.parent)
 
 
 def write_all(descriptor: int, data: bytes) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
-from agentkit.audit.disk import sync_directory, write_new
+from agentkit.audit.disk import make_directory, sync_directory, write_new
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +49,7 @@ def key_of_pem(pem: bytes) -> PrivateKeyTypes:
 
 def write_key_file(path: Path, content: bytes) -> None:
     """Write a new file, owner only, making its folder. Raises ``OSError``."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_directory(path.parent)
     write_new(path, content)
     sync_directory(path.parent)
 

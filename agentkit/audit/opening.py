@@ -18,7 +18,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agentkit.audit.disk import sync_directory, sync_file, write_new
+from agentkit.audit.disk import make_directory, sync_directory, sync_file, write_new
 from agentkit.audit.event import AuditEvent, EventKind
 from agentkit.audit.faults import damaged
 from agentkit.audit.keys import VerifierKey, create_key, load_key, public_bytes
@@ -95,7 +95,7 @@ def open_for_writing(directory: Path, key_path: Path) -> Opened:
 
     Raises ``AuditError``, ``AuditDamaged``, OSError and ``sqlite3.Error``.
     """
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_directory(directory)
     with ExitStack() as undo:
         lock = WriterLock(directory)
         undo.callback(lock.release)
