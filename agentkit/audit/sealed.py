@@ -130,6 +130,8 @@ class SideStore:
         if row is None:
             return None
         record, salt, value, erased_by = row
+        if not isinstance(record, int) or not isinstance(erased_by, int | None):
+            raise sqlite3.DatabaseError("a row without the numbers of its records")
         there = isinstance(salt, bytes) and isinstance(value, bytes)
         if there and _commit(salt, value) == commitment:
             with suppress(ValueError):  # committed to, yet not JSON: it does not open

@@ -188,21 +188,35 @@ class _Verification:
         self._missing[commitment] = (problem, row.erased_by if row else None)
 
     def _settle_missing(self) -> int:
-        """Return how many of the missing values an erasure record accounts for.
-
-        A live writer may erase while this pass reads: its record then stands behind the last one
-        that was read here.
-        """
+        """Return how many of the missing values an erasure record accounts for."""
         if self._survey is None:
             return 0
-        erased = 0
-        for commitment, (problem, erased_by) in self._missing.items():
-            logged = commitment in self._survey.ledger.erased
-            if logged or (erased_by is not None and erased_by >= self._survey.walk.size):
-                erased += 1
-            else:
+        logged, size = self._survey.ledger.erased, self._survey.walk.size
+        behind = [
+            commitment
+            for commitment, (_, erased_by) in self._missing.items()
+            if erased_by is not None and erased_by >= size
+        ]
+        if not logged.keys() >= set(behind):
+            logged = self._erased_by_now()
+        for commitment, (problem, _) in self._missing.items():
+            if commitment not in logged:
                 self._problem(problem)
-        return erased
+        return sum(commitment in logged for commitment in self._missing)
+
+    def _erased_by_now(self) -> dict[str, int]:
+        """Return what the log says is erased, read once more: a live writer may have erased, and
+        recorded it, behind the last record that the first pass read.
+        """
+        try:
+            again = Survey(self._path)
+        except OSError as error:
+            self._problem(Problem(-1, -1, -1, f"the log is unreadable: {error.strerror}"))
+            return {}
+        for found in again:
+            if isinstance(found, Problem) and found not in self._problems:
+                self._problem(found)
+        return again.ledger.erased
 
     def _open_store(self) -> SideStore | None:
         try:
