@@ -102,11 +102,11 @@ class AuditLog:
         at work, ``AuditDamaged`` where the content contradicts itself; then nothing was changed.
         """
         directory = Path(path)
-        key_path = Path(key) if key else directory.with_name(directory.name + ".key")
         settings = _Settings(segment_bytes, checkpoint_events, checkpoint_seconds, clock)
         with as_audit_errors(directory):
             if read_only:
                 return cls(directory, open_for_reading(directory), settings)
+            key_path = Path(key) if key else _key_beside(directory)
             log = cls(directory, open_for_writing(directory, key_path), settings)
             try:
                 for event in unlogged_recoveries(directory, log._opened.ledger.kept):
@@ -318,6 +318,17 @@ class AuditLog:
                 f"a write was interrupted ({type(error).__name__})", cure="open the log again"
             )
             raise
+
+
+def _key_beside(directory: Path) -> Path:
+    """Return where the key stands by default. Raises ``AuditError`` where no name says so."""
+    if directory.name in {"", ".."}:
+        raise AuditError(
+            "the audit log's directory has no name that its key file could bear",
+            cure="name the directory in full, or name the key file with key=",
+            place=str(directory),
+        )
+    return directory.with_name(f"{directory.name}.key")
 
 
 def _threads() -> anyio.CapacityLimiter:

@@ -347,6 +347,20 @@ def test_a_place_that_cannot_hold_a_log_is_named(tmp_path: Path, where: str) -> 
     assert not verify(tmp_path / where).ok
 
 
+@pytest.mark.parametrize("where", [".", "/", "..", ""])
+def test_a_directory_without_a_name_is_no_place_for_a_key_beside_it(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    directory.mkdir()
+    monkeypatch.chdir(directory)
+    with pytest.raises(AuditError, match="no name") as caught:
+        AuditLog.open(where)
+    assert "key=" in caught.value.cure
+    assert list(directory.iterdir()) == []
+    AuditLog.open(".", key="../other.key").close()
+    AuditLog.open(".", read_only=True).close()
+
+
 def test_a_log_needs_the_key_that_it_began_with(directory: Path, tmp_path: Path) -> None:
     key = tmp_path / "elsewhere" / "audit.key"
     with AuditLog.open(directory, key=key) as log:
