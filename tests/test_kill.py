@@ -55,7 +55,7 @@ def test_kill_9_in_a_tool_call_leaves_a_verified_log_with_the_intent(tmp_path: P
         assert EventKind.TURN_ENDED not in kinds
         shown = run_process("audit", "verify", spec)
         assert shown.returncode == 0
-        assert "result     verified" in shown.stdout
+        assert "result     whole, but not signed yet" in shown.stdout
         assert "call 1.1.1 of python may have run; no outcome" in shown.stdout
 
         again = run_process("run", spec, "Are you there?")

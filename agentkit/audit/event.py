@@ -30,7 +30,7 @@ class EventKind(StrEnum):
     MODEL = "model"  # a model was asked, or answered
     ANSWER = "answer"
     TURN_ENDED = "turn_ended"
-    RECOVERY = "recovery"  # a torn tail was cut when the log was opened
+    RECOVERY = "recovery"  # opening the log cut a torn tail, or found records unsigned
     CHECKPOINT = "checkpoint"  # a signed checkpoint was handed to somebody outside
     ERASURE = "erasure"  # sensitive plaintext was erased; the commitments stay
 

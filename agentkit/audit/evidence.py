@@ -91,15 +91,15 @@ def prove(path: Path | str, index: int) -> Evidence:
             cure=f"the log holds {len(leaves)}, counted from 0",
             place=str(directory),
         )
-    head = survey.checkpoints[-1] if survey.checkpoints else None
-    if head is None or head.size <= index:
+    if survey.signed <= index:
         raise AuditError(
             f"no signed checkpoint covers record {index} yet",
             cure="close the log, or call AuditLog.checkpoint",
             place=str(directory),
         )
-    proof = inclusion_proof(leaves[: head.size], index)
-    return Evidence(wanted.payload(), proof, survey.notes.notes[-1])
+    last = survey.checkpoints[-1]
+    proof = inclusion_proof(leaves[: last.size], index)
+    return Evidence(wanted.payload(), proof, last.note)
 
 
 def check_evidence(evidence: Evidence, public_key: str) -> Record:

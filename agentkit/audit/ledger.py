@@ -42,4 +42,5 @@ class Ledger:
                 self.erased[str(commitment)] = record.index
         elif record.kind is EventKind.RECOVERY:
             self.recoveries.append(record.index)
-            self.kept.add(str(record.body.get("kept_as")))
+            if "kept_as" in record.body:
+                self.kept.add(str(record.body["kept_as"]))

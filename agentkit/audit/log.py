@@ -36,7 +36,7 @@ from agentkit.audit.opening import (
     Opened,
     open_for_reading,
     open_for_writing,
-    unlogged_recoveries,
+    recovery_events,
 )
 from agentkit.audit.record import Draft, parse_record
 from agentkit.audit.segment import SegmentWriter
@@ -109,10 +109,10 @@ class AuditLog:
             key_path = Path(key) if key else _key_beside(directory)
             log = cls(directory, open_for_writing(directory, key_path), settings)
             try:
-                for event in unlogged_recoveries(directory, log._opened.ledger.kept):
+                for event in recovery_events(directory, log._opened):
                     log.append(event)
             except BaseException:
-                log.close()
+                log._close(sign=False)  # what was found unsigned is not all on record
                 raise
             return log
 
@@ -187,13 +187,18 @@ class AuditLog:
             return tuple(self._opened.ledger.intents.values())
 
     def close(self) -> None:
-        """Sign a last checkpoint and close; does nothing the second time."""
+        """Sign a last checkpoint and close; does nothing the second time, or in a forked child."""
+        # In a child, even SQLite's own closing would reach into the parent's files.
+        if os.getpid() == self._process:
+            self._close(sign=True)
+
+    def _close(self, *, sign: bool) -> None:
         with self._group.exclusive():
             files, self._files = self._files, None
             if files is None:
                 return
             try:
-                if self._failure is None and self._opened.signed < self.size:
+                if sign and self._failure is None and self._opened.signed < self.size:
                     with self._poisoning():
                         self._sign(files)
             finally:

@@ -4,8 +4,11 @@ What is covered: the whole log is checked before the first append. Only bytes th
 have left at the very end are cut, and they are kept in a file of their own (``torn-…``) whose
 digest the recovery record names. Anything else raises ``AuditDamaged`` and changes nothing.
 
-What is not covered: a tail that was cut by an attacker up to the last checkpoint looks like one
-that a crash cut. Frequent checkpoints, held by somebody else, bound what can vanish.
+Records behind the last checkpoint are signed by this writer only after a recovery record that
+names them: nobody had signed for them before.
+
+What is not covered: an attacker who may write the files can cut or change what stands behind the
+last checkpoint. Frequent checkpoints, held by somebody else, bound what can vanish.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from agentkit.audit.checkpoint import Checkpoint, sign_checkpoint
 from agentkit.audit.disk import make_directory, sync_directory, sync_file, write_new
 from agentkit.audit.event import AuditEvent, EventKind
 from agentkit.audit.faults import damaged
@@ -40,7 +44,7 @@ if TYPE_CHECKING:
     from agentkit.audit.walk import TornTail
     from agentkit.messages import JsonObject
 
-__all__ = ["Files", "Opened", "open_for_reading", "open_for_writing", "unlogged_recoveries"]
+__all__ = ["Files", "Opened", "open_for_reading", "open_for_writing", "recovery_events"]
 
 
 _TORN = re.compile(r"torn-(?P<segment>\d{8})-(?P<offset>\d+)-(?P<sha256>[0-9a-f]{64})\.bin")
@@ -117,6 +121,8 @@ def open_for_writing(directory: Path, key_path: Path) -> Opened:
         undo.callback(segment.close)
         notebook = Notebook(directory, notes_size)
         undo.callback(notebook.close)
+        if survey is None or not survey.checkpoints:
+            notebook.append(_first_note(opened.header, key))
         store = SideStore.create(directory)
         undo.callback(store.close)
         store.drop_from(opened.frontier.size)
@@ -127,16 +133,23 @@ def open_for_writing(directory: Path, key_path: Path) -> Opened:
     return opened
 
 
-def unlogged_recoveries(directory: Path, known: set[str]) -> list[AuditEvent]:
-    """Return a recovery event for each cut tail that no record names yet.
+def recovery_events(directory: Path, opened: Opened) -> list[AuditEvent]:
+    """Return what a writer must record before anything else: which records it found unsigned,
+    and each cut tail that no record names yet.
 
-    ``known``: names of files that recovery records name. Found by file, so that a crash between
-    cutting and logging loses nothing.
+    Cut tails are found by file, so that a crash between cutting and logging loses nothing.
     """
     events = []
+    if opened.signed < opened.frontier.size:
+        # The first, for a checkpoint may be due with any append.
+        found: JsonObject = {
+            "unsigned_first": opened.signed,
+            "unsigned_last": opened.frontier.size - 1,
+        }
+        events.append(AuditEvent(kind=EventKind.RECOVERY, run_id="", body=found))
     for path in sorted(directory.glob("torn-*.bin")):
         parts = _TORN.fullmatch(path.name)
-        if parts is None or path.name in known:
+        if parts is None or path.name in opened.ledger.kept:
             continue
         body: JsonObject = {
             "bytes_cut": path.stat().st_size,
@@ -167,8 +180,7 @@ def _opened(survey: Survey) -> Opened:
     walk = survey.walk
     if walk.header is None:
         raise damaged(survey.directory, Problem(0, 0, 0, "no segment is readable"))
-    signed = survey.checkpoints[-1].size if survey.checkpoints else 0
-    return Opened(walk.header, walk.frontier, walk.prev, survey.ledger, signed)
+    return Opened(walk.header, walk.frontier, walk.prev, survey.ledger, survey.signed)
 
 
 def _first_header(key: Ed25519PrivateKey) -> Header:
@@ -182,6 +194,15 @@ def _first_header(key: Ed25519PrivateKey) -> Header:
         root=Frontier().root().hex(),
         key=str(VerifierKey(f"agentkit-audit/{log}", public_bytes(key))),
     )
+
+
+def _first_note(header: Header, key: Ed25519PrivateKey) -> str:
+    """Sign for the empty log: with that on disk, records without a checkpoint are damage.
+
+    A crash before it leaves an empty log without notes, whose next opening makes up for it.
+    """
+    public = VerifierKey.parse(header.key)
+    return sign_checkpoint(Checkpoint(public.name, 0, Frontier().root()), key, public)
 
 
 def _own_key(path: Path, header: Header) -> Ed25519PrivateKey:

@@ -1,7 +1,8 @@
 """Reading a log: iterate, look at the end, look one thing up, erase what is sensitive.
 
-Reading checks as it goes and raises ``AuditDamaged`` at the first contradiction; ``verify`` is
-what goes on behind it. None of these take the writer's lock: a live log can be read.
+Reading checks as it goes, stored checkpoints included, and raises ``AuditDamaged`` at the first
+contradiction; ``verify`` is what goes on behind it. None of these take the writer's lock: a live
+log can be read.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import TYPE_CHECKING, Self
 from agentkit.audit.faults import as_audit_errors, damaged
 from agentkit.audit.record import Record, RecordData
 from agentkit.audit.sealed import SideStore
-from agentkit.audit.walk import Problem, Walk
+from agentkit.audit.survey import Survey
+from agentkit.audit.walk import Problem
 from agentkit.errors import AuditError
 
 if TYPE_CHECKING:
@@ -51,7 +53,11 @@ class Entry:
 
 
 def read_events(path: Path | str) -> Iterator[Entry]:
-    """Yield every entry in order. Raises ``AuditError`` and ``AuditDamaged``."""
+    """Yield every entry in order. Raises ``AuditError`` and ``AuditDamaged``.
+
+    Entries come while the log is still being read. That signed records are gone from its end, or
+    altered before a checkpoint, is raised only there: what was yielded holds once this has ended.
+    """
     directory = Path(path)
     with _Opener(directory) as opener:
         for record in _records(directory):
@@ -113,8 +119,8 @@ def _select(directory: Path, *, index: int | None, call_id: str, run_id: str) ->
 
 def _records(directory: Path) -> Iterator[Record]:
     with as_audit_errors(directory):
-        walk = Walk(directory)
-    for found in walk:
+        survey = Survey(directory)
+    for found in survey:
         if isinstance(found, Record):
             yield found
         elif isinstance(found, Problem):

@@ -4,9 +4,10 @@ What is covered: CRC, canonical form, fields, dense sequence, hash chain through
 segment headers, signatures, every checkpoint against the recomputed tree, a checkpoint that was
 kept elsewhere, and the side store's values against their commitments.
 
-What is not covered: records cut from the end behind the last checkpoint that the verifier knows;
-without a pinned key and an external checkpoint, a log that was rewritten as a whole. What the
-records say is what the writer said.
+What is not covered: records behind the last checkpoint that the verifier knows, which whoever can
+write the file could have cut or changed (``unsigned_events`` counts them); without a pinned key
+and an external checkpoint, a log that was rewritten as a whole. What the records say is what the
+writer said.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ class ReportData(TypedDict):
     clock_steps_back: int
     checkpoints: int
     signed_events: int
+    unsigned_events: int
     commitments: dict[str, int]
     recoveries: list[int]
     torn_bytes: int
@@ -68,9 +70,11 @@ class VerificationReport:
     """What a verification found. ``ok``: no problem at all.
 
     ``log``, ``key``: the log's name and verifier key; ``key_pinned``: the caller gave the key,
-    otherwise the log vouches for itself. ``checkpoints``: how many fit; ``signed_events``: records
-    under the largest. ``first_time``, ``last_time``: as recorded. ``clock_steps_back``: records
-    whose time is before that of the record before. ``recoveries``: indices of recovery records.
+    otherwise the log vouches for itself. ``checkpoints``: how many over records fit;
+    ``signed_events``: records under the largest; ``unsigned_events``: records behind it, which
+    hold together but could have been cut or changed without the key. ``first_time``,
+    ``last_time``: as recorded. ``clock_steps_back``: records whose time is before that of the
+    record before. ``recoveries``: indices of recovery records: a torn tail, or unsigned records.
     ``torn_bytes``: at the very end, cut short by a crash (or being written just now); what comes
     before them is whole. ``unanswered_intents``: what may have run without a recorded outcome.
     """
@@ -87,6 +91,7 @@ class VerificationReport:
     clock_steps_back: int
     checkpoints: int
     signed_events: int
+    unsigned_events: int
     commitments: CommitmentCount
     recoveries: tuple[int, ...]
     torn_bytes: int
@@ -108,6 +113,7 @@ class VerificationReport:
             "clock_steps_back": self.clock_steps_back,
             "checkpoints": self.checkpoints,
             "signed_events": self.signed_events,
+            "unsigned_events": self.unsigned_events,
             "commitments": asdict(self.commitments),
             "recoveries": list(self.recoveries),
             "torn_bytes": self.torn_bytes,
@@ -235,20 +241,22 @@ class _Verification:
         torn = survey.notes.torn if survey else 0
         if survey and survey.torn:
             torn += survey.torn.length
-        signed = survey.checkpoints if survey else []
+        events = survey.walk.frontier.size if survey else 0
+        signed = survey.signed if survey else 0
         return VerificationReport(
             ok=not self._problems,
             path=str(self._path),
             log=header.log if header else "",
             key=str(survey.key) if survey and survey.key else "",
             key_pinned=self._pinned,
-            events=survey.walk.frontier.size if survey else 0,
+            events=events,
             segments=survey.walk.segments if survey else 0,
             first_time=self._times[0],
             last_time=self._times[1],
             clock_steps_back=self._steps_back,
-            checkpoints=len(signed),
-            signed_events=signed[-1].size if signed else 0,
+            checkpoints=sum(bool(fits.size) for fits in survey.checkpoints) if survey else 0,
+            signed_events=signed,
+            unsigned_events=events - signed,
             commitments=CommitmentCount(self._opened, erased, self._withheld),
             recoveries=tuple(survey.ledger.recoveries) if survey else (),
             torn_bytes=torn,

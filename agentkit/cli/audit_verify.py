@@ -48,8 +48,7 @@ def verify(
 def show_report(screen: Screen, report: VerificationReport) -> None:
     """Show what a verification found."""
     screen.title("Audit log")
-    word = "verified" if report.ok else "damaged"
-    screen.row("result", Text(word, style=state_style("verified" if report.ok else "error")))
+    screen.row("result", _result(report))
     screen.row("path", report.path)
     screen.row("log", report.log or "unknown")
     pinned = "as given" if report.key_pinned else "the log's own; give --key to pin it"
@@ -60,11 +59,13 @@ def show_report(screen: Screen, report: VerificationReport) -> None:
     if report.clock_steps_back:
         screen.row("clock", f"stepped back {report.clock_steps_back} times")
     screen.row("signed", f"{report.signed_events} records under {report.checkpoints} checkpoints")
+    if report.unsigned_events:
+        screen.row("unsigned", Text(_unsigned(report), style="yellow"))
     held = report.commitments
     screen.row("content", f"{held.opened} fit, {held.erased} erased, {held.withheld} not here")
     if report.recoveries:
         indices = ", ".join(map(str, report.recoveries))
-        screen.row("recovered", f"after a crash, at record {indices}")
+        screen.row("recovered", f"at record {indices}: what was torn or unsigned at an opening")
     if report.torn_bytes:
         screen.row("torn", f"{report.torn_bytes} bytes at the end, by a crash or a writer at work")
     for intent in report.unanswered_intents:
@@ -82,6 +83,23 @@ def show_report(screen: Screen, report: VerificationReport) -> None:
                 for problem in report.problems
             ),
         )
+
+
+def _result(report: VerificationReport) -> Text:
+    if not report.ok:
+        return Text("damaged", style=state_style("error"))
+    if not report.unsigned_events:
+        return Text("verified", style=state_style("verified"))
+    if not report.signed_events:
+        return Text("whole, but not signed yet", style="yellow")
+    return Text(f"verified up to record {report.signed_events - 1}", style="yellow")
+
+
+def _unsigned(report: VerificationReport) -> str:
+    return (
+        f"{report.unsigned_events} records are not signed yet: whoever can write the file could"
+        " have changed or cut them; a checkpoint kept elsewhere shows more"
+    )
 
 
 def _number(number: int) -> str:

@@ -37,7 +37,7 @@ def closed(directory: Path) -> Path:
 
 @pytest.fixture
 def crashed(directory: Path, tmp_path: Path) -> Path:
-    """What a crash leaves: five records in one segment, no checkpoint yet."""
+    """What a crash leaves: five records in one segment, none of them signed yet."""
     copy = tmp_path / "crashed"
     with AuditLog.open(directory) as log:
         for number in range(5):
@@ -45,6 +45,12 @@ def crashed(directory: Path, tmp_path: Path) -> Path:
         shutil.copytree(directory, copy)
     shutil.copy(tmp_path / "log.key", tmp_path / "crashed.key")
     return copy
+
+
+def notes(directory: Path) -> list[str]:
+    """Return each stored note with the blank lines behind it."""
+    text = (directory / "checkpoints").read_text()
+    return [f"{note}\n\n\n" for note in text.split("\n\n\n")[:-1]]
 
 
 def split(segment: Path) -> tuple[bytes, list[bytes]]:
@@ -163,9 +169,9 @@ def test_removed_moved_and_slipped_in_records(
 def test_a_changed_header_even_of_a_segment_without_records(
     crashed: Path, old: bytes, new: bytes
 ) -> None:
-    with AuditLog.open(crashed, segment_bytes=1) as log:
-        log.append(AuditEvent(EventKind.GUARD, "run"))
-    (crashed / "checkpoints").unlink()
+    [first] = notes(crashed)
+    AuditLog.open(crashed, segment_bytes=1).close()
+    (crashed / "checkpoints").write_text(first)
     segment = crashed / "segment-00000001.log"
     header = split(segment)[0]
     magic = header[: header.index(b"\n") + 1]
@@ -199,7 +205,7 @@ def test_swapped_segments(closed: Path) -> None:
 
 
 def test_signed_records_cannot_vanish_from_the_end(closed: Path) -> None:
-    note = (closed / "checkpoints").read_text().removesuffix("\n\n")
+    first, note = notes(closed)
     last = closed / "segment-00000002.log"
     header, payloads = split(last)
     last.write_bytes(header + b"".join(map(frame, payloads[:-1])))
@@ -207,10 +213,12 @@ def test_signed_records_cannot_vanish_from_the_end(closed: Path) -> None:
     assert any("records are gone" in problem.what for problem in report.problems)
     with pytest.raises(AuditDamaged, match="gone"):
         AuditLog.open(closed)
-    # Without the stored checkpoints the log looks whole; the one that was given away tells.
-    (closed / "checkpoints").unlink()
+    # Where the stored checkpoint vanishes too, the log looks whole, but not signed for; the
+    # checkpoint that was given away tells.
+    (closed / "checkpoints").write_text(first)
     assert verify(closed).ok
-    assert not verify(closed, checkpoint=note).ok
+    assert verify(closed).unsigned_events == 4
+    assert not verify(closed, checkpoint=note.removesuffix("\n\n")).ok
 
 
 def test_the_tail_torn_at_every_byte(crashed: Path, tmp_path: Path) -> None:
@@ -233,20 +241,20 @@ def test_the_tail_torn_at_every_byte(crashed: Path, tmp_path: Path) -> None:
             assert verify(copy).torn_bytes == torn
             assert verify(copy).ok
             with AuditLog.open(copy) as log:
-                assert log.size == whole + (torn > 0)
+                assert log.size == whole + (whole > 0) + (torn > 0)
                 assert log.append(AuditEvent(EventKind.GUARD, "run")).index == log.size - 1
             assert hashes(copy)[:whole] == before[:whole]
             report = verify(copy)
             assert report.ok, report.problems
             assert report.torn_bytes == 0
-            assert len(report.recoveries) == (torn > 0)
+            assert len(report.recoveries) == (whole > 0) + (torn > 0)
             if torn:
-                [recovery] = [
+                recovery = next(
                     entry.record
                     for entry in read_events(copy)
-                    if entry.record.kind is EventKind.RECOVERY
-                ]
-                assert recovery.index == whole
+                    if entry.record.kind is EventKind.RECOVERY and "kept_as" in entry.record.body
+                )
+                assert recovery.index == whole + (whole > 0)
                 assert recovery.body["bytes_cut"] == torn
                 kept = (copy / str(recovery.body["kept_as"])).read_bytes()
                 assert kept == content[cut - torn + len(filling) : cut] + filling
@@ -268,10 +276,10 @@ def test_a_recovery_that_a_crash_interrupted_is_logged_by_the_next(
         map(frame, split(segment)[1][:4])
     ))  # fmt: skip
     shutil.copy(tmp_path / "crashed.key", tmp_path / "before.key")
-    AuditLog.open(whole).close()
-    assert verify(whole).recoveries == (4,)
-    AuditLog.open(whole).close()
-    assert verify(whole).recoveries == (4,)
+    for _ in range(2):
+        AuditLog.open(whole).close()
+        assert verify(whole).recoveries == (4, 5)
+    assert "kept_as" in tail(whole, 1)[0].record.body
 
 
 @pytest.mark.parametrize("cut", range(0, 200, 7))
@@ -314,7 +322,7 @@ def test_a_torn_segment_that_was_never_part_of_the_log_is_replaced(closed: Path)
 
 def test_no_flipped_byte_of_the_checkpoints_goes_unseen(closed: Path) -> None:
     file = closed / "checkpoints"
-    content = file.read_bytes()
+    content, first = file.read_bytes(), len(notes(closed)[0].encode())
     for place in range(len(content)):
         changed = bytearray(content)
         changed[place] ^= 1
@@ -323,12 +331,16 @@ def test_no_flipped_byte_of_the_checkpoints_goes_unseen(closed: Path) -> None:
         assert not report.ok or report.torn_bytes > 0, place
         if report.ok:
             assert report.checkpoints == 0
-    file.write_bytes(content)
-    for cut in range(1, len(content), 9):
+    for cut in range(0, len(content), 9):
         file.write_bytes(content[:cut])
-        with AuditLog.open(closed) as log:
-            assert log.size == 5
-        assert verify(closed).signed_events == 5
+        if cut < first:
+            assert not verify(closed).ok
+            with pytest.raises(AuditDamaged, match="began with is gone"):
+                AuditLog.open(closed)
+            continue
+        size = verify(closed).events
+        AuditLog.open(closed).close()
+        assert verify(closed).signed_events == size + 1
         assert verify(closed).torn_bytes == 0
 
 

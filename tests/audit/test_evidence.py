@@ -77,6 +77,16 @@ def test_what_cannot_be_proved_is_said(directory: Path, line: str) -> None:
         prove(directory, 0)
 
 
+def test_the_note_in_the_bundle_is_the_one_that_was_proved_under(
+    directory: Path, line: str
+) -> None:
+    """Whatever order the notes stand in: any of them may be cut out and pasted back by hand."""
+    file = directory / "checkpoints"
+    first, last = file.read_text().split("\n\n\n")[:-1]
+    file.write_text(f"{last}\n\n\n{first}\n\n\n")
+    assert check_evidence(prove(directory, 3), line).index == 3
+
+
 def test_a_record_spells_its_own_bytes(directory: Path, line: str) -> None:
     [entry] = show(directory, index=COUNT - 1)
     content = b"".join(path.read_bytes() for path in directory.glob("segment-*.log"))

@@ -51,7 +51,37 @@ def test_a_whole_log_is_verified(cli: Callable[..., Result], log: Path) -> None:
     assert "call 1.2.1 of pay may have run; no outcome" in result.stdout
     found = json.loads(cli("audit", "verify", log, "--json").stdout)
     assert found["ok"] is True
+    assert found["unsigned_events"] == 0
+    assert "not signed" not in result.stdout
     assert len(found["unanswered_intents"]) == 1
+
+
+def test_what_is_not_signed_yet_is_not_called_verified(
+    cli: Callable[..., Result], log: Path
+) -> None:
+    opened = AuditLog.open(log)
+    try:
+        opened.append(AuditEvent(EventKind.GUARD, "run-2"))
+        result = cli("audit", "verify", log)
+    finally:
+        opened.close()
+    assert result.exit_code == 0
+    assert "result     verified up to record 6\n" in result.stdout
+    assert "1 records are not signed yet" in result.stdout
+    assert "changed or cut" in result.stdout
+
+
+def test_a_log_without_its_checkpoints_is_damaged(cli: Callable[..., Result], log: Path) -> None:
+    file = log / "checkpoints"
+    first = file.read_text().partition("\n\n\n")[0] + "\n\n\n"
+    file.write_text(first)
+    result = cli("audit", "verify", log)
+    assert result.exit_code == 0
+    assert "result     whole, but not signed yet" in result.stdout
+    file.unlink()
+    result = cli("audit", "verify", log)
+    assert result.exit_code == AuditDamaged.exit_code
+    assert "the checkpoint that the log began with is gone" in result.stdout
 
 
 def test_damage_is_told_and_leaves_with_its_code(cli: Callable[..., Result], log: Path) -> None:
