@@ -1,11 +1,12 @@
 """Which terms govern the model that the operator names: by table, by base model, or by statement.
 
 What is covered: exact ids, fine-tunes of known models (they inherit terms and modality), stated
-licences for what the table does not know, statements that contradict the table, models that were
-announced but never released, revisions whose terms were not read.
+licences for what the table does not know, statements that contradict the table or a name, models
+that were announced but never released, revisions whose terms were not read.
 
 What is not covered: whether the files at a path are what their name says; that is for the weights'
-hash to prove. A name never earns anything here, it can only contradict a favourable statement.
+hash to prove. The name of a folder, or one that only resembles a known model's, never earns
+anything here, it can only contradict a favourable statement.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from agentkit.licensing.findings import Finding, Outcome
-from agentkit.licensing.models import KnownModel, find_model, namesake, nearest_model
+from agentkit.licensing.models import KnownModel, Modality, find_model, namesake, nearest_model
 from agentkit.licensing.terms import (
     LICENCES,
     TABLE_DATE,
@@ -31,7 +32,11 @@ if TYPE_CHECKING:
 __all__ = ["Resolution", "resolve"]
 
 _BEHEMOTH = re.compile(r"llama[-_ ]?4[-_ ]behemoth", re.IGNORECASE)
-_LLAMA_NAME = re.compile(r"(?<![a-z])llama[-_ ]?[234](?![0-9])", re.IGNORECASE)
+# The version a name speaks of: llama-4, Meta-Llama-3.1, llama3-2 and llama-v3p2 as clouds write it.
+_LLAMA_NAME = re.compile(
+    r"llama[-_.: ]*v?([234])(?![0-9])(?:[-._p]([1-3])(?![0-9b]))?", re.IGNORECASE
+)
+_MULTIMODAL_NAME = re.compile(r"vision|scout|maverick|llama[-_.: ]*v?4", re.IGNORECASE)
 
 _TABLE = f"agentkit model table of {TABLE_DATE.isoformat()}"
 
@@ -53,22 +58,24 @@ def resolve(identity: ModelIdentity, models: Catalogue) -> Resolution:
     stated = find_licence(identity.licence) if identity.licence is not None else None
     if identity.licence is not None and stated is None:
         return _refused("model.statement", *_unknown_licence(identity.licence))
-    known = find_model(identity.model_id, models)
+    known = None if identity.is_path else find_model(identity.model_id, models)
     base = find_model(identity.base_model, models) if identity.base_model is not None else None
+    twins = _restricted_namesakes(identity, known, base, models)
+    for twin in twins:
+        claimed = known or base
+        if claimed is not None and _is_milder(claimed, twin):
+            claim = f"base {identity.base_model}"
+            return _refused("model.base", *_contradiction(identity, twin, claim))
+        if stated is not None and stated.licence_id != twin.licence_id:
+            claim = stated.licence_id
+            return _refused("model.statement", *_contradiction(identity, twin, claim))
     if known is not None:
         return _by_table(identity, known, base, stated)
-    twin = _restricted_namesake(identity, models)
-    if twin is not None and (base or twin).licence_id != twin.licence_id:
-        return _refused(
-            "model.base", *_contradiction(identity, twin, f"base {identity.base_model}")
-        )
-    if twin is not None and stated is not None and stated.licence_id != twin.licence_id:
-        return _refused("model.statement", *_contradiction(identity, twin, stated.licence_id))
     if base is not None:
         return _by_base(identity, base, stated)
     if stated is not None:
         return _by_statement(identity, stated)
-    return _refused("model.unknown", *_unknown(identity, twin, models))
+    return _refused("model.unknown", *_unknown(identity, twins, models))
 
 
 def _by_table(
@@ -76,7 +83,7 @@ def _by_table(
 ) -> Resolution:
     if stated is not None and stated.licence_id != known.licence_id:
         return _refused("model.statement", *_contradiction(identity, known, stated.licence_id))
-    if base is not None and base.licence_id != known.licence_id:
+    if base is not None and _is_milder(known, base):
         return _refused("model.base", *_contradiction(identity, known, f"base {base.model_id}"))
     licence = LICENCES[known.licence_id]
     reason = f"{known.model_id} is published under the {licence.title}"
@@ -87,15 +94,14 @@ def _by_table(
 
 
 def _by_base(identity: ModelIdentity, base: KnownModel, stated: Licence | None) -> Resolution:
-    own = replace(base, model_id=identity.model_id, revisions=None, note="")
+    own = replace(base, model_id=identity.model_id)
     licence = LICENCES[base.licence_id]
     if stated is None or stated == licence:
         reason = f"made from {base.model_id}: its terms, the {licence.title}, go with it"
-        return Resolution(
-            own,
-            licence,
-            (Finding("model.base", _TABLE, Outcome.RECORD, reason), _revision(identity, own)),
-        )
+        finding = Finding("model.base", _TABLE, Outcome.RECORD, reason)
+        if _name_disagrees(identity, licence, base.modality):
+            finding = _doubtful_name(identity, "model.base", f"made from {base.model_id}")
+        return Resolution(own, licence, (finding, _revision(identity, own)))
     if licence.family is not Family.PERMISSIVE:
         return _refused("model.statement", *_contradiction(identity, base, stated.licence_id))
     # A derivative of permissive weights may be published under terms of its own; those are only a
@@ -119,14 +125,8 @@ def _by_statement(identity: ModelIdentity, stated: Licence) -> Resolution:
     finding = Finding("model.statement", clause, Outcome.RECORD, reason)
     if identity.base_model is not None:
         finding = _unknown_base(identity.base_model)
-    elif stated.family is not Family.LLAMA and _LLAMA_NAME.search(identity.model_id):
-        finding = Finding(
-            "model.statement",
-            clause,
-            Outcome.REVIEW,
-            f"the name {identity.model_id!r} speaks of Llama, the statement of {stated.title}",
-            "state model.base_model, or have a reviewer confirm the model's origin",
-        )
+    elif _name_disagrees(identity, stated, own.modality):
+        finding = _doubtful_name(identity, "model.statement", f"under the {stated.title}")
     return Resolution(own, stated, (finding, _revision(identity, own)))
 
 
@@ -171,13 +171,47 @@ def _unreleased(identity: ModelIdentity) -> Finding | None:
     )
 
 
-def _restricted_namesake(identity: ModelIdentity, models: Catalogue) -> KnownModel | None:
-    """Return the restricted model whose name the id, or its unknown base, bears."""
-    for name in (identity.model_id, identity.base_model):
-        twin = namesake(name, models) if name is not None else None
-        if twin is not None and LICENCES[twin.licence_id].family is not Family.PERMISSIVE:
-            return twin
-    return None
+def _restricted_namesakes(
+    identity: ModelIdentity, known: KnownModel | None, base: KnownModel | None, models: Catalogue
+) -> tuple[KnownModel, ...]:
+    """Return the restricted models whose names the id and the base bear, where not known."""
+    names = (
+        None if known is not None else identity.model_id,
+        None if base is not None else identity.base_model,
+    )
+    twins = (namesake(name, models) for name in names if name is not None)
+    return tuple(
+        twin
+        for twin in twins
+        if twin is not None and LICENCES[twin.licence_id].family is not Family.PERMISSIVE
+    )
+
+
+def _is_milder(claimed: KnownModel, other: KnownModel) -> bool:
+    """Whether ``claimed`` has other terms, or is text-only where ``other`` is not."""
+    text_only = claimed.modality is Modality.TEXT and other.modality is not Modality.TEXT
+    return claimed.licence_id != other.licence_id or text_only
+
+
+def _name_disagrees(identity: ModelIdentity, licence: Licence, modality: Modality | None) -> bool:
+    """Whether the name speaks of another Llama than these terms, or of one that sees."""
+    spoken = _LLAMA_NAME.search(identity.model_id)
+    if spoken is None:
+        return False
+    version = ".".join(part for part in spoken.groups() if part)
+    if not licence.licence_id.startswith(f"llama{version}"):
+        return True
+    return modality is Modality.TEXT and _MULTIMODAL_NAME.search(identity.model_id) is not None
+
+
+def _doubtful_name(identity: ModelIdentity, rule: str, claim: str) -> Finding:
+    return Finding(
+        rule,
+        "operator's statement (model.licence, model.base_model)",
+        Outcome.REVIEW,
+        f"the name {identity.model_id!r} speaks of another Llama than the statement: {claim}",
+        "state the model.base_model it was made from, or have a reviewer confirm its origin",
+    )
 
 
 def _refused(rule: str, reason: str, cure: str) -> Resolution:
@@ -204,10 +238,11 @@ def _unknown_licence(stated: str) -> tuple[str, str]:
 
 
 def _unknown(
-    identity: ModelIdentity, twin: KnownModel | None, models: Catalogue
+    identity: ModelIdentity, twins: tuple[KnownModel, ...], models: Catalogue
 ) -> tuple[str, str]:
-    near = nearest_model(identity.model_id, models) or (twin.model_id if twin else "")
-    hint = f"did you mean {near}? If so, name it. " if near else ""
+    near = nearest_model(identity.model_id, models) or (twins[0].model_id if twins else "")
+    named = f"state model.base_model: {near}" if identity.is_path else "name it"
+    hint = f"did you mean {near}? If so, {named}. " if near else ""
     return (
         f"the model {identity.model_id!r} is not in the table and its terms are not stated",
         (

@@ -54,12 +54,14 @@ class ModelIdentity:
 
     ``model_id``: hub id, path or name. ``revision``: commit, wheel version or content hash.
     ``licence``: the operator's statement of the terms. ``base_model``: what it was made from.
+    ``is_path``: ``model_id`` is a folder; whatever it is called, it is no id of the hub.
     """
 
     model_id: str
     revision: str | None = None
     licence: str | None = None
     base_model: str | None = None
+    is_path: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ def decide_licences(spec: AgentSpec, today: date) -> tuple[LicenceDecision, ...]
     decisions = [decide(model_identity(spec.model), _deployment(spec, access), today=today)]
     guard = spec.guards.llama_guard
     if guard is not None:
-        identity = ModelIdentity(guard.id, guard.revision)
+        identity = ModelIdentity(guard.id, guard.revision, base_model=guard.base_model)
         guard_access = Access(guard.access) if guard.access else None
         decisions.append(decide(identity, _deployment(spec, guard_access), today=today))
     return tuple(decisions)
@@ -46,8 +46,13 @@ def model_identity(model: ModelSpec) -> ModelIdentity:
         case EmbeddedModel():
             return ModelIdentity(EMBEDDED_MODEL_ID)
         case LocalModel():
-            name = model.id or model.base_model or str(model.path)
-            return ModelIdentity(name, model.revision, model.licence, model.base_model)
+            return ModelIdentity(
+                model.id or str(model.path),
+                model.revision,
+                model.licence,
+                model.base_model,
+                is_path=model.id is None,
+            )
         case RemoteModel():
             return ModelIdentity(model.id, model.revision, model.licence, model.base_model)
 

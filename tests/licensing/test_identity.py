@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
     from agentkit.licensing import Deployment, Finding, LicenceDecision
 
-SCOUT = "meta-llama/Llama-4-Scout-17B-16E-Instruct"
+SCOUT_NAME = "Llama-4-Scout-17B-16E-Instruct"
+SCOUT = f"meta-llama/{SCOUT_NAME}"
+PROMPT_GUARD = "meta-llama/Llama-Prompt-Guard-2-86M"
 
 
 @pytest.mark.parametrize(
@@ -48,6 +50,30 @@ SCOUT = "meta-llama/Llama-4-Scout-17B-16E-Instruct"
         (
             ModelIdentity("/m/x", licence="mit", base_model=f"acme/{SCOUT}"),
             "model.statement",
+            "publisher states",
+        ),
+        # a text-only model of the same licence does not make a multimodal one text-only
+        *(
+            (ModelIdentity(name, base_model=base), "model.base", "publisher states")
+            for name, base in [
+                (f"unsloth/{SCOUT_NAME}-GGUF", PROMPT_GUARD),
+                ("unsloth/Llama-3.2-90B-Vision-Instruct", "meta-llama/Llama-3.2-1B-Instruct"),
+                (PROMPT_GUARD, SCOUT),
+                (PROMPT_GUARD, f"unsloth/{SCOUT_NAME}"),
+                (PROMPT_GUARD, f"unsloth/{SCOUT_NAME}-GGUF"),
+                ("openai/gpt-oss-20b", f"unsloth/{SCOUT_NAME}"),
+            ]
+        ),
+        # a folder is no model of the hub, whatever it is called
+        (
+            ModelIdentity("openai/gpt-oss-20b", is_path=True),
+            "model.unknown",
+            "state model.base_model: openai/gpt-oss-20b",
+        ),
+        (ModelIdentity(SCOUT, licence="mit", is_path=True), "model.statement", "publisher states"),
+        (
+            ModelIdentity(f"./w/{SCOUT_NAME}", base_model="Qwen/Qwen3-30B-A3B", is_path=True),
+            "model.base",
             "publisher states",
         ),
         (ModelIdentity("meta-llama/Llama-4-Behemoth"), "model.unreleased", "alternatives"),
@@ -131,7 +157,10 @@ def test_a_permissive_base_published_under_other_terms_is_reviewed(
         ("llama4:scout", "review"),
         ("/models/nous-hermes-llama2-13b", "review"),
         ("acme/Llama-3-8B-fjord", "review"),
+        ("MetaLlama-4-Scout", "review"),
+        ("accounts/acme/models/llama-v3p2-90b-instruct", "review"),
         ("acme/TinyLlama-1.1B", "allow"),
+        ("ollama/4bit-fjord", "allow"),
         ("acme/fjord-behemoth-llama", "allow"),
     ],
 )
@@ -139,6 +168,47 @@ def test_a_name_that_speaks_of_llama_under_other_terms_is_reviewed(
     judge: Callable[..., LicenceDecision], model_id: str, outcome: str
 ) -> None:
     assert judge(ModelIdentity(model_id, licence="mit")).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("model_id", "base_model", "outcome"),
+    [
+        ("acme/Llama-4-Scout-17B", "Qwen/Qwen3-30B-A3B", "review"),
+        ("us.meta.llama4-scout-17b-instruct-v1:0", "Qwen/Qwen3-30B-A3B", "review"),
+        ("acme/Llama-4-Scout-17B", PROMPT_GUARD, "review"),
+        ("acme/Llama-4-Scout-17B", "meta-llama/Llama-3.1-8B", "review"),
+        ("us.meta.llama3-2-90b-instruct-v1:0", "meta-llama/Llama-3.1-8B", "review"),
+        ("us.meta.llama3-2-90b-vision", "meta-llama/Llama-3.2-1B", "review"),
+        ("us.meta.llama3-2-1b-instruct-v1:0", "meta-llama/Llama-3.2-1B-Instruct", "allow"),
+        ("acme/Llama-3-Fjord", "meta-llama/Llama-3.1-8B-Instruct", "allow"),
+        ("acme/Llama-3-1B-Fjord", "meta-llama/Llama-3.2-1B-Instruct", "allow"),
+        ("acme/Llama-Guard-Fjord", PROMPT_GUARD, "allow"),
+    ],
+)
+def test_a_name_that_speaks_of_another_llama_than_its_base_is_reviewed(
+    judge: Callable[..., LicenceDecision], model_id: str, base_model: str, outcome: str
+) -> None:
+    identity = ModelIdentity(model_id, base_model=base_model)
+    assert judge(identity, "DE").outcome == outcome
+
+
+def test_a_name_that_speaks_of_another_llama_than_its_stated_licence_is_reviewed(
+    judge: Callable[..., LicenceDecision],
+) -> None:
+    facts = {"country": "DE", "language_evaluations": ("en",)}
+    assert judge(ModelIdentity("acme/Llama-4-Fjord", licence="llama3.1"), **facts).obstacles
+    assert judge(ModelIdentity("acme/Llama-3.1-Fjord", licence="llama3.1"), **facts).allowed
+
+
+def test_a_folder_has_the_terms_of_its_base_model(judge: Callable[..., LicenceDecision]) -> None:
+    folder = ModelIdentity("./weights/x", base_model=SCOUT, is_path=True)
+    assert judge(folder).allowed
+    assert judge(folder, "DE").outcome == "deny"
+
+
+def test_a_base_whose_revisions_differ_is_reviewed(judge: Callable[..., LicenceDecision]) -> None:
+    made = ModelIdentity("/models/x", base_model="arcee-ai/Trinity-Large-Thinking")
+    assert judge(made).obstacles[0].rule == "model.revision"
 
 
 def test_a_revision_whose_terms_were_not_read_is_reviewed(

@@ -82,6 +82,7 @@ identities = known | st.builds(
     st.sampled_from(["/models/x", "openai/gpt-oss-20b", "/m/Llama-4-Scout-17B-16E"]),
     licence=st.sampled_from([None, "mit", "llama4", "llama3.2", "other"]),
     base_model=st.sampled_from([None, "meta-llama/Llama-4-Scout-17B-16E", "acme/x"]),
+    is_path=st.booleans(),
 )
 
 
@@ -219,6 +220,34 @@ def test_who_builds_in_the_union_is_never_allowed_a_multimodal_llama(
     assert _outcome(identity, replace(inside, review=None)) is not Outcome.ALLOW
     if inside.access is not Access.MANAGED_API:
         assert _outcome(identity, inside) is Outcome.DENY  # whoever signs
+
+
+copies = st.builds(
+    ModelIdentity,
+    st.builds(
+        "{}{}{}".format,
+        st.sampled_from(["unsloth/", "./weights/", ""]),
+        st.sampled_from([name.rsplit("/", 1)[-1] for name in MULTIMODAL_LLAMA]),
+        st.sampled_from(["", "-GGUF"]),
+    ),
+    licence=st.sampled_from([None, *LICENCES]),
+    base_model=st.sampled_from([None, *sorted(KNOWN_MODELS)]),
+    is_path=st.booleans(),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(copies, deployments)
+def test_no_statement_lets_a_copy_of_a_multimodal_llama_run_in_the_union(
+    identity: ModelIdentity, deployment: Deployment
+) -> None:
+    inside = replace(
+        deployment,
+        principal=replace(deployment.principal, country="DE"),
+        role=Role.DEPLOYER,
+        access=Access.SELF_HOSTED,
+    )
+    assert _outcome(identity, inside) is Outcome.DENY  # whoever signs
 
 
 @pytest.mark.parametrize("model_id", MULTIMODAL_LLAMA)

@@ -1,0 +1,84 @@
+"""What agent.yaml says reaches the licence decision: names, bases, facts, for every model."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agentkit.spec import load_spec
+from agentkit.startup import decide_licences
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from agentkit.licensing import LicenceDecision
+
+TODAY = date(2026, 11, 22)
+FACTS = "  distribution: internal\n  languages: [en]\n  monthly_active_users: 100\n"
+REVISION = f"revision: '{'0' * 40}'"
+SCOUT_NAME = "Llama-4-Scout-17B-16E-Instruct"
+PROMPT_GUARD = "meta-llama/Llama-Prompt-Guard-2-86M"
+SERVER = "url: 'http://127.0.0.1:9/v1', access: self_hosted"
+
+
+def decide(
+    folder: Path, model: str, *, country: str = "NO", facts: str = FACTS, rest: str = ""
+) -> tuple[LicenceDecision, ...]:
+    path = folder / "agent.yaml"
+    who = f"name: Fjordtall, kind: company, country: {country}, affiliates: [], staff_countries: []"
+    path.write_text(
+        f"version: 1\nname: test\nmodel: {{{model}}}\ndeployment:\n  principal: {{{who}}}\n"
+        f"{facts}{rest}"
+    )
+    return decide_licences(load_spec(path).spec, TODAY)
+
+
+def guard(version: int, model_id: str, base_model: str) -> str:
+    return (
+        f"guards: {{llama_guard: {{version: {version}, {SERVER}, id: {model_id}, "
+        f"base_model: {base_model}}}}}\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "outcome"),
+    [
+        (f"path: ./weights/{SCOUT_NAME}, base_model: Qwen/Qwen3-30B-A3B", "deny"),
+        (f"path: ./weights/{SCOUT_NAME}, licence: apache-2.0", "deny"),
+        ("path: openai/gpt-oss-20b", "deny"),
+        ("path: ./weights/fjord, base_model: openai/gpt-oss-20b", "allow"),
+        (f"id: x/{SCOUT_NAME}-GGUF, {REVISION}, base_model: {PROMPT_GUARD}", "deny"),
+        (f"id: x/Llama-4-Scout-17B, {REVISION}, base_model: Qwen/Qwen3-30B-A3B", "review"),
+    ],
+)
+def test_no_base_model_talks_a_folder_or_an_id_out_of_its_name(
+    tmp_path: Path, model: str, outcome: str
+) -> None:
+    (decision,) = decide(tmp_path, f"source: local, {model}", country="DE")
+    assert decision.outcome == outcome
+
+
+def test_the_decision_names_the_folder_and_not_its_base(tmp_path: Path) -> None:
+    (decision,) = decide(tmp_path, "source: local, path: ./w, base_model: openai/gpt-oss-20b")
+    assert decision.model.model_id == "./w"
+    assert decision.model.is_path
+
+
+def test_llama_guard_has_the_terms_of_its_base_model(tmp_path: Path) -> None:
+    rest = guard(3, "my-guard", "meta-llama/Llama-Guard-3-8B")
+    _, decision = decide(tmp_path, "source: embedded", rest=rest)
+    assert decision.allowed
+    assert decision.licence is not None
+    assert decision.licence.licence_id == "llama3.1"
+
+
+def test_a_base_model_contradicts_llama_guards_id_as_it_does_the_models(tmp_path: Path) -> None:
+    rest = guard(4, "openai/gpt-oss-20b", "meta-llama/Llama-Guard-4-12B")
+    _, decision = decide(tmp_path, "source: embedded", country="DE", rest=rest)
+    assert decision.outcome == "deny"
+    remote = f"source: remote, {SERVER}, id: openai/gpt-oss-20b"
+    base = "base_model: meta-llama/Llama-Guard-4-12B"
+    (of_model,) = decide(tmp_path, f"{remote}, {base}", country="DE")
+    assert of_model.obstacles == decision.obstacles
