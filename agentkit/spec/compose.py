@@ -6,13 +6,14 @@ is ``2026-05-01``.
 
 What is covered: duplicate keys, tags, several documents, merge keys, nesting deeper than 32,
 more than 10,000 values with all aliases written out (the "billion laughs"), aliases to
-themselves, keys that are not text.
+themselves, keys that are not text, escapes that stand for half a character.
 
 What is not covered: comments are dropped; a file is read, never written back.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 
 __all__ = ["parse"]
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 MAX_DEPTH = 32
 MAX_VALUES = 10_000
@@ -138,15 +141,27 @@ class _Composer:
 
     def fresh(self, event: NodeEvent, mark: Mark, depth: int) -> Node:
         if isinstance(event, ScalarEvent):
-            is_plain = event.style in (None, "")
-            value = resolve(event.value) if is_plain else event.value
-            return ScalarNode(mark, event.value, value)
+            return self.scalar(event, mark)
         if isinstance(event, SequenceStartEvent):
             items = []
             while not isinstance(following := self.next(), SequenceEndEvent):
                 items.append(self.node(following, depth + 1))
             return ListNode(mark, tuple(items), 1 + sum(item.size for item in items))
         return self.mapping(mark, depth)
+
+    def scalar(self, event: ScalarEvent, mark: Mark) -> ScalarNode:
+        """Return one value; no byte of a file can stand for half a character, an escape can."""
+        text: str = event.value
+        if _SURROGATE.search(text):
+            self.note(
+                mark,
+                "",
+                "an escape in this text (\\ud800 to \\udfff) stands for half a character",
+                "write the character itself, or \\U and the eight digits of its code",
+            )
+            text = _SURROGATE.sub("\ufffd", text)
+        is_plain = event.style in (None, "")
+        return ScalarNode(mark, text, resolve(text) if is_plain else text)
 
     def mapping(self, mark: Mark, depth: int) -> MappingNode:
         entries: dict[str, Entry] = {}

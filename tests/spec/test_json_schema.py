@@ -15,6 +15,7 @@ BEYOND_JSON_SCHEMA = {
     "custom_tag",  # and further down: lost once the YAML is data
     "duplicate_key",
     "duplicate_nested_key",
+    "half_a_character",
     "invisible_text",
     "merge_key",
     "number_as_key",
