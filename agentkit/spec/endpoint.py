@@ -1,7 +1,7 @@
 """A server that speaks the OpenAI protocol: where it is, what it is asked for, with which key.
 
 What is covered: only http and https; no credentials, query or fragment inside the URL; a key is
-never sent unencrypted, except to this machine itself.
+never sent unencrypted, except to this machine itself. A refused URL is not repeated.
 
 What is not covered: whether the server is the one you mean (TLS answers that when connecting).
 """
@@ -14,7 +14,6 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, Field
 
-from agentkit.spec.problems import quoted
 from agentkit.spec.secret import Secret  # noqa: TC001 - pydantic evaluates the annotation
 from agentkit.spec.section import Fault, HubId, Line, Section, faults, refuse_reference
 
@@ -27,6 +26,7 @@ _URL_FIX = "write it as https://models.example.no/v1"
 
 
 def _check_url(value: str) -> str:
+    """Return ``value`` if it is a URL to use; no fault quotes it, it may hold a password."""
     refuse_reference(value)
     try:
         parts = urlsplit(value)
@@ -34,7 +34,6 @@ def _check_url(value: str) -> str:
     except ValueError:  # a bad port or IPv6 address
         raise faults(Fault("must be a URL, found something broken", _URL_FIX)) from None
     if "@" in parts.netloc:
-        # never quoted: it holds a password
         raise faults(Fault("the URL holds credentials", "remove them; use api_key: ${NAME}"))
     if parts.query or parts.fragment:
         raise faults(
@@ -44,9 +43,7 @@ def _check_url(value: str) -> str:
             )
         )
     if parts.scheme not in ("http", "https") or not _is_host(parts) or not port_is_valid:
-        raise faults(
-            Fault(f"must be an http or https URL, found the text {quoted(value)}", _URL_FIX)
-        )
+        raise faults(Fault("must be an http or https URL, found something else", _URL_FIX))
     return value
 
 

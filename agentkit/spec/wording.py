@@ -168,7 +168,9 @@ def _place(
     on_value = not (fault.on_key or key) and not _is_blank(node)
     at = node.mark if on_value else mark
     label = dotted(full) if name else ""
-    text = node.text if on_value and isinstance(node, ScalarNode) and not _is_secret(full) else ""
+    text = ""
+    if on_value and isinstance(node, ScalarNode) and not _may_hold_secret(full):
+        text = node.text
     if not on_value and full and isinstance(full[-1], str):
         text = full[-1]
     message = f"{label}: {fault.message}" if label else fault.message
@@ -179,8 +181,9 @@ def _is_blank(node: Node) -> bool:
     return isinstance(node, ScalarNode) and node.text == "" and node.value is None
 
 
-def _is_secret(path: _Path) -> bool:
-    return "api_key" in path
+def _may_hold_secret(path: _Path) -> bool:
+    """Whether what stands there is never shown: a key, or a URL with a password or key in it."""
+    return "api_key" in path or "url" in path
 
 
 def _found(node: Node) -> str:

@@ -71,6 +71,29 @@ def test_every_problem_is_said_with_its_place_and_fix(tmp_path: Path) -> None:
     assert [found["line"] for found in result["error"]["problems"]] == [line, line + 1]
 
 
+@pytest.mark.parametrize("url", ["https://bob:hunter2@h.example/v1", "https:/bob:hunter2@h/v1"])
+def test_a_password_in_a_url_is_never_printed(
+    cli: Callable[..., Result], tmp_path: Path, url: str
+) -> None:
+    spec = tmp_path / "agent.yaml"
+    spec.write_text(LLAMA.replace("http://127.0.0.1:9/v1", url))
+    for options in ([], ["--json"]):
+        result = cli("validate", spec, *options)
+        assert result.exit_code == SpecError.exit_code
+        assert "hunter2" not in result.stdout + result.stderr
+
+
+def test_half_a_character_is_a_mistake_in_the_file(
+    cli: Callable[..., Result], tmp_path: Path
+) -> None:
+    spec = tmp_path / "agent.yaml"
+    spec.write_text(LLAMA.replace("name: Beispiel GmbH", 'name: "B\\ud800"'))
+    for command in ("validate", "licence"):
+        result = cli(command, spec)
+        assert result.exit_code == SpecError.exit_code
+        assert f"error: {spec}:10:21: " in result.stderr
+
+
 def test_custom_tools_are_loaded(cli: Callable[..., Result], tmp_path: Path) -> None:
     assert cli("validate", write_spec(tmp_path, more=SHOUT)).exit_code == 0
     spec = write_spec(tmp_path, more=SHOUT.replace("shout}", "whisper}"))
