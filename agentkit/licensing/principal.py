@@ -28,6 +28,7 @@ __all__ = [
     "Review",
     "Role",
     "TrainedModel",
+    "norwegian_number",
 ]
 
 _Member = TypeVar("_Member", bound=StrEnum)
@@ -103,7 +104,7 @@ class Principal:
             if stated is not None:
                 _set(self, field, tuple(sorted({parse_country(code) for code in stated})))
         if self.organisation_number is not None and self.country == "NO":
-            _set(self, "organisation_number", _norwegian_number(self.organisation_number))
+            _set(self, "organisation_number", norwegian_number(self.organisation_number))
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +227,7 @@ def _languages(codes: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted({code.split("-")[0].lower() for code in codes}))
 
 
-def _norwegian_number(text: str) -> str:
+def norwegian_number(text: str) -> str:
     """Return the nine digits of a Norwegian organisation number whose check digit is right."""
     digits = re.sub(r"\s", "", text)
     if re.fullmatch(r"[0-9]{9}", digits):

@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import core_schema
 
+from agentkit.errors import SpecError
+from agentkit.licensing.countries import parse_country
+from agentkit.licensing.principal import norwegian_number
 from agentkit.spec.problems import quoted
 from agentkit.spec.section import Fault, Line, Matches, Section, distinct, faults
 
@@ -77,7 +80,7 @@ def _check_country(value: object) -> str:
     if not isinstance(value, str):
         raise faults(Fault("must be a country code of two capital letters", 'such as "NO"'))
     if re.fullmatch(r"[A-Z]{2}", value):
-        return value
+        return _known_country(value)
     known = _COUNTRY_NAMES.get(value.strip().casefold())
     if known is None and re.fullmatch(r"[A-Za-z]{2}", value):
         known = value.upper()
@@ -85,6 +88,15 @@ def _check_country(value: object) -> str:
     raise faults(
         Fault(f"must be a country code of two capital letters, found the text {quoted(value)}", fix)
     )
+
+
+def _known_country(code: str) -> str:
+    try:
+        parse_country(code)
+    except SpecError:
+        fix = 'write its ISO 3166-1 code, such as "NO" or "SE"'
+        raise faults(Fault(f"must be the code of a country, found {quoted(code)}", fix)) from None
+    return code
 
 
 Country = Annotated[str, _CountryCode()]
@@ -101,6 +113,16 @@ Language = Annotated[
         "a language tag of BCP 47",
         "write such as en, nb, nn-NO or sr-Latn-RS",
         "nb",
+    ),
+]
+
+Grant = Annotated[
+    str,
+    Matches(
+        r"(?=[^:]*[^\s:])(?=[^:]*:.*\S)[^\x00-\x1f\x7f]{1,200}",
+        "a grant, licence:reference",
+        "write the licence's id, a colon and the licensor's reference: llama4:META-2026-0042",
+        "llama4:META-2026-0042",
     ),
 ]
 
@@ -121,19 +143,33 @@ Use = Literal[
 ]
 
 
-def _read_date(value: object) -> object:
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")  # ISO weeks, such as 2026-W40-1, are no days here
+
+
+def _day(value: object) -> date | None:
+    """Return the date that ``value`` is or spells, None where it is none."""
     if isinstance(value, date):
         return value
+    if not isinstance(value, str) or _DAY.fullmatch(value) is None:
+        return None
     try:
-        if isinstance(value, str) and len(value) == len("2026-10-01"):
-            return date.fromisoformat(value)
-    except ValueError:
-        pass  # said below, for all that is no date
+        return date.fromisoformat(value)
+    except ValueError:  # 2026-02-30
+        return None
+
+
+def _read_date(value: object) -> date:
+    if (found := _day(value)) is not None:
+        return found
     shown = quoted(value) if isinstance(value, str) else "something else"
     raise faults(Fault(f"must be a date, found {shown}", "write it as year-month-day: 2026-10-01"))
 
 
-Day = Annotated[date, BeforeValidator(_read_date)]
+Day = Annotated[
+    date,
+    BeforeValidator(_read_date),
+    Field(json_schema_extra={"pattern": f"^{_DAY.pattern}$"}),
+]
 
 
 class PrincipalSpec(Section):
@@ -158,6 +194,21 @@ class PrincipalSpec(Section):
         default=None, description="Number in the register of companies.", examples=["923609016"]
     )
 
+    @classmethod
+    def cross_check(cls, given: Mapping[str, object]) -> Iterator[Fault]:
+        """Refuse a Norwegian number whose check digit is wrong; others' rules are not known."""
+        number = given.get("organisation_number")
+        if given.get("country") != "NO" or not isinstance(number, str):
+            return
+        try:
+            norwegian_number(number)
+        except SpecError as error:
+            yield Fault(
+                f"{quoted(number)} is no Norwegian organisation number",
+                error.cure,
+                ("organisation_number",),
+            )
+
 
 class ReviewSpec(Section):
     """A named person's signature under the `review` findings; it never lifts a `deny`."""
@@ -175,9 +226,9 @@ class ReviewSpec(Section):
 
     @classmethod
     def cross_check(cls, given: Mapping[str, object]) -> Iterator[Fault]:
-        """Refuse an end before the beginning; dates of one form compare as they are written."""
-        signed, expires = (str(given.get(key) or "") for key in ("signed", "expires"))
-        if expires and expires < signed:
+        """Refuse an end before the beginning."""
+        signed, expires = (_day(given.get(key)) for key in ("signed", "expires"))
+        if signed is not None and expires is not None and expires < signed:
             yield Fault("lies before the day it was signed", "check the two dates", ("expires",))
 
 
@@ -219,7 +270,7 @@ class DeploymentSpec(Section):
     ] = Field(
         default=(), description="Those of the languages whose evaluation passed on this deployment."
     )
-    grants: Annotated[tuple[Line, ...], Field(strict=False), AfterValidator(distinct)] = Field(
+    grants: Annotated[tuple[Grant, ...], Field(strict=False), AfterValidator(distinct)] = Field(
         default=(),
         description="Separate grants by a licensor, as licence:reference.",
         examples=[["llama4:META-2026-0042"]],

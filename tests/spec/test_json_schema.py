@@ -27,6 +27,8 @@ BEYOND_JSON_SCHEMA = {
     "spill_without_folder",
     "key_over_http",
     "llama_guard_key_over_http",
+    "country_unknown",  # the table of countries
+    "organisation_number",  # a check digit
     "review_ends_before_it_begins",
     "tool_money_without_currency",
     "policy_timezone",  # a name that only the machine's time zones know

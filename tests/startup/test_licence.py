@@ -35,6 +35,14 @@ def decide(
     return decide_licences(load_spec(path).spec, TODAY)
 
 
+@pytest.mark.parametrize("grant", ["llama4:META-1", "llama4: by letter: 7", "a b:c"])
+def test_every_grant_and_country_of_a_file_is_one_for_the_rules(tmp_path: Path, grant: str) -> None:
+    (decision,) = decide(
+        tmp_path, "source: embedded", country="UK", facts=f"{FACTS}  grants: ['{grant}']\n"
+    )
+    assert decision.allowed
+
+
 def guard(version: int, model_id: str, base_model: str) -> str:
     return (
         f"guards: {{llama_guard: {{version: {version}, {SERVER}, id: {model_id}, "
