@@ -1,7 +1,7 @@
 """Who runs a model, in which role, and what is known of the deployment.
 
 These are statements of the operator. What is not known is ``None``, and a rule that needs it asks
-for a review or denies; nothing is inferred and nothing unknown counts in the operator's favour.
+for a review or denies; nothing is inferred and nothing unknown is recorded as if it were stated.
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ class Principal:
     name: str
     kind: PrincipalKind
     country: str | None
-    affiliates: tuple[str, ...] | None = ()
-    staff_countries: tuple[str, ...] | None = ()
+    affiliates: tuple[str, ...] | None = None
+    staff_countries: tuple[str, ...] | None = None
     organisation_number: str | None = None
 
     def __post_init__(self) -> None:
@@ -150,7 +150,9 @@ class Deployment:
 
     ``monthly_active_users``: of the principal and its affiliates in the calendar month before the
     model version's release (Llama 4: March 2025), a fixed figure. ``attribution``: the text shown
-    to users. ``notice``: content of the Notice file shipped with copies. ``languages``: BCP 47
+    to users. ``notice``: content of the Notice file shipped with copies. ``integrated_product``:
+    the model was received inside an end-user product. ``trained_models``: those created, trained
+    or improved with it, empty for none. ``languages``: BCP 47
     codes of the users' languages, empty if not known. ``language_evaluations``: those of them
     whose evaluation passed on this deployment. ``grants``: ``licence id:reference`` of a separate
     grant by the licensor. ``end_user_evidence``: product and supplier, for the role end_user.
@@ -167,17 +169,17 @@ class Deployment:
     attribution: str | None = None
     notice: str | None = None
     ships_licence: bool | None = None
-    integrated_product: bool = False
+    integrated_product: bool | None = None
     end_user_evidence: str | None = None
-    trained_models: tuple[TrainedModel, ...] = ()
+    trained_models: tuple[TrainedModel, ...] | None = None
     declared_uses: tuple[DeclaredUse, ...] = ()
     languages: tuple[str, ...] = ()
     language_evaluations: tuple[str, ...] = ()
-    images_per_prompt: int | None = 0
+    images_per_prompt: int | None = None
     grants: tuple[str, ...] = ()
-    uses_marks: bool | None = False
-    ip_suit: bool | None = False
-    terminated: bool | None = False
+    uses_marks: bool | None = None
+    ip_suit: bool | None = None
+    terminated: bool | None = None
     review: Review | None = None
 
     def __post_init__(self) -> None:

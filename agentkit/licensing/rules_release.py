@@ -86,6 +86,8 @@ def name_prefix(case: LlamaCase) -> Finding:
             "the fine-tuner states no model",
             "list the models made, with name and distributed, in deployment.trained_models",
         )
+    if trained is None:
+        return _not_stated(rule, clause)
     misnamed = [m for m in trained if not _bare_name(m).startswith(prefix)]
     names = ", ".join(sorted(m.name for m in misnamed))
     cure = f"let the name begin with “{prefix}”, or keep the model internal (distributed: false)"
@@ -107,6 +109,9 @@ def improving_other_models(case: LlamaCase) -> Finding:
         clause = case.clause("1.b")
         return Finding(rule, clause, Outcome.RECORD, "improving other models is permitted")
     clause = case.clause("1.b.v")
+    if trained is None:
+        fine_tunes = case.deployment.role is Role.FINE_TUNER
+        return _not_stated(rule, clause, Outcome.REVIEW if fine_tunes else Outcome.RECORD)
     others = [m for m in trained if m.derives_from_llama is False]
     if others:
         names = ", ".join(sorted(m.name for m in others))
@@ -126,6 +131,16 @@ def improving_other_models(case: LlamaCase) -> Finding:
             "state derives_from_llama for each of deployment.trained_models",
         )
     return Finding(rule, clause, Outcome.RECORD, "no other language model is improved")
+
+
+def _not_stated(rule: str, clause: str, outcome: Outcome = Outcome.RECORD) -> Finding:
+    return Finding(
+        rule,
+        clause,
+        outcome,
+        "not stated whether a model is created, trained or improved with it",
+        "state deployment.trained_models; an empty list says none",
+    )
 
 
 def _bare_name(model: TrainedModel) -> str:

@@ -1,5 +1,8 @@
 """Llama licence: size of the licensee, law and policy, marks, suits and the licence's end.
 
+A suit and the licence's end are events: who has not stated them starts, and the record says that
+they are not stated. So it is with marks that nobody outside can see.
+
 Source: sections 1.b.ii, 1.b.iv, 2, 5.a, 5.c, 6 and 7 of each version's LICENSE.
 """
 
@@ -8,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentkit.licensing.findings import Finding, Outcome
+from agentkit.licensing.principal import Distribution
 
 if TYPE_CHECKING:
     from agentkit.licensing.case import LlamaCase, LlamaRule
@@ -23,7 +27,8 @@ def integrated_product(case: LlamaCase) -> Finding:
     if case.deployment.integrated_product:
         reason = "received as part of an integrated end-user product: section 2 does not apply"
         return Finding(rule, clause, Outcome.ALLOW, reason)
-    reason = "not received inside an integrated end-user product: section 2 applies"
+    stated = "not stated to be" if case.deployment.integrated_product is None else "not"
+    reason = f"{stated} received inside an integrated end-user product: section 2 applies"
     return Finding(rule, clause, Outcome.RECORD, reason)
 
 
@@ -78,13 +83,17 @@ def trademark(case: LlamaCase) -> Finding:
     rule, clause = "llama.trademark", case.clause("5.a")
     if case.deployment.uses_marks is False:
         return Finding(rule, clause, Outcome.RECORD, "no use of Meta's marks beyond the licence's")
+    if case.deployment.uses_marks is None and case.deployment.distribution is Distribution.INTERNAL:
+        reason = "internal use; not stated whether Meta's marks are used beyond the licence's"
+        return Finding(rule, clause, Outcome.RECORD, reason, "state deployment.uses_marks")
     stated = "uses" if case.deployment.uses_marks else "may use"
     return Finding(
         rule,
         clause,
         Outcome.REVIEW,
         f"the deployment {stated} Meta's names or marks beyond what the licence requires",
-        "keep to the required display, or have a reviewer check Meta's brand guidelines",
+        "keep to the required display and state deployment.uses_marks: false, or have a reviewer "
+        "check Meta's brand guidelines",
     )
 
 
@@ -97,8 +106,8 @@ def ip_suit(case: LlamaCase) -> Finding:
         return Finding(
             rule,
             clause,
-            Outcome.REVIEW,
-            "it is not known whether the principal sues over the model",
+            Outcome.RECORD,
+            "not stated whether the principal sues over the model; a suit would end the licence",
             "state deployment.ip_suit",
         )
     return Finding(
@@ -119,8 +128,8 @@ def termination(case: LlamaCase) -> Finding:
         return Finding(
             rule,
             clause,
-            Outcome.REVIEW,
-            "it is not known whether the licence has been terminated",
+            Outcome.RECORD,
+            "not stated whether the licence has been terminated; a breach may end it",
             "state deployment.terminated",
         )
     return Finding(

@@ -2,7 +2,7 @@
 
 from agentkit.spec.approvals import ApprovalsSpec, ApproverSpec, StateSpec
 from agentkit.spec.budgets import BudgetsSpec
-from agentkit.spec.deployment import DeploymentSpec, PrincipalSpec, ReviewSpec
+from agentkit.spec.deployment import DeploymentSpec, PrincipalSpec, ReviewSpec, TrainedModelSpec
 from agentkit.spec.guards import GuardsSpec, LlamaGuardSpec
 from agentkit.spec.json_schema import agent_json_schema
 from agentkit.spec.load import LoadedSpec, load_spec
@@ -40,6 +40,7 @@ __all__ = [
     "SpecProblems",
     "StateSpec",
     "ToolSpec",
+    "TrainedModelSpec",
     "agent_json_schema",
     "load_spec",
     "read_template",

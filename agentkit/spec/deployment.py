@@ -1,8 +1,7 @@
 """The ``deployment`` section: the facts that licences ask about.
 
 These are the operator's statements. What is left out is unknown, and where a licence has a rule on
-it, startup asks for a review or refuses; nothing is inferred, and nothing unknown counts in the
-operator's favour.
+it, startup asks for a review, refuses, or records that it is not stated; nothing is inferred.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
     from pydantic.json_schema import JsonSchemaValue
 
-__all__ = ["DeploymentSpec", "PrincipalSpec", "ReviewSpec"]
+__all__ = ["DeploymentSpec", "PrincipalSpec", "ReviewSpec", "TrainedModelSpec"]
 
 # Only to suggest a code; what a country means for a licence stands in agentkit.licensing.
 _COUNTRY_NAMES = MappingProxyType(
@@ -232,6 +231,20 @@ class ReviewSpec(Section):
             yield Fault("lies before the day it was signed", "check the two dates", ("expires",))
 
 
+class TrainedModelSpec(Section):
+    """A model created, trained or improved with this one or its outputs."""
+
+    name: Line = Field(description="Its name.", examples=["fjordtall/Llama-Fjord"])
+    distributed: bool | None = Field(
+        default=None, description="Whether it is made available to others."
+    )
+    derives_from_llama: bool | None = Field(
+        default=None,
+        description="Whether it is a derivative work of the same Llama version; Llama 2 and 3"
+        " permit improving no others.",
+    )
+
+
 class DeploymentSpec(Section):
     """Who runs the agent, for whom, and for what. What is left out is unknown."""
 
@@ -253,11 +266,26 @@ class DeploymentSpec(Section):
     attribution: Line | None = Field(
         default=None, description="The text that users are shown.", examples=["Built with Llama"]
     )
+    notice: Annotated[str, Field(max_length=100_000)] | None = Field(
+        default=None,
+        description="The text of the Notice file that is shipped with copies of the model.",
+    )
     ships_licence: bool | None = Field(
         default=None, description="Whether copies of the model are accompanied by its licence."
     )
+    integrated_product: bool | None = Field(
+        default=None,
+        description="Whether the model was received as part of an integrated end-user product.",
+    )
     end_user_evidence: Line | None = Field(
         default=None, description="With role end_user: the product and its supplier."
+    )
+    trained_models: (
+        Annotated[tuple[TrainedModelSpec, ...], Field(strict=False, max_length=1000)] | None
+    ) = Field(
+        default=None,
+        description="Models created, trained or improved with this one or its outputs; [] says"
+        " there are none.",
     )
     declared_uses: Annotated[tuple[Use, ...], Field(strict=False), AfterValidator(distinct)] = (
         Field(default=(), description="What the agent does that acceptable use policies speak of.")
@@ -274,6 +302,17 @@ class DeploymentSpec(Section):
         default=(),
         description="Separate grants by a licensor, as licence:reference.",
         examples=[["llama4:META-2026-0042"]],
+    )
+    uses_marks: bool | None = Field(
+        default=None,
+        description="Whether the licensor's names or marks are used beyond what the licence asks.",
+    )
+    ip_suit: bool | None = Field(
+        default=None,
+        description="Whether the principal sues over the model's intellectual property.",
+    )
+    terminated: bool | None = Field(
+        default=None, description="Whether the licence has ended, by breach or notice."
     )
     review: ReviewSpec | None = Field(
         default=None, description="A named person who accepts the findings that ask for a review."

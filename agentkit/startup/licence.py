@@ -15,6 +15,7 @@ from agentkit.licensing import (
     PrincipalKind,
     Review,
     Role,
+    TrainedModel,
     decide,
 )
 from agentkit.model.embedded import EMBEDDED_MODEL_ID
@@ -80,12 +81,19 @@ def _deployment(spec: AgentSpec, access: Access | None) -> Deployment:
         distribution=Distribution(stated.distribution) if stated.distribution else None,
         monthly_active_users=stated.monthly_active_users,
         attribution=stated.attribution,
+        notice=stated.notice,
         ships_licence=stated.ships_licence,
+        integrated_product=stated.integrated_product,
         end_user_evidence=stated.end_user_evidence,
+        trained_models=_trained_models(stated),
         declared_uses=tuple(DeclaredUse(use) for use in stated.declared_uses),
         languages=stated.languages,
         language_evaluations=stated.language_evaluations,
+        images_per_prompt=0,  # an agent takes text, and its tools return text
         grants=stated.grants,
+        uses_marks=stated.uses_marks,
+        ip_suit=stated.ip_suit,
+        terminated=stated.terminated,
         review=Review(
             reviewer=stated.review.reviewer,
             signed=stated.review.signed,
@@ -94,4 +102,13 @@ def _deployment(spec: AgentSpec, access: Access | None) -> Deployment:
         )
         if stated.review
         else None,
+    )
+
+
+def _trained_models(stated: DeploymentSpec) -> tuple[TrainedModel, ...] | None:
+    if stated.trained_models is None:
+        return None
+    return tuple(
+        TrainedModel(model.name, model.distributed, model.derives_from_llama)
+        for model in stated.trained_models
     )

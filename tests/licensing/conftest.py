@@ -22,6 +22,9 @@ USUAL = {
     "distribution": "internal",
     "monthly_active_users": 40_000,
     "languages": ("en",),
+    "trained_models": (),
+    "images_per_prompt": 0,
+    "uses_marks": False,
 }
 OF_PRINCIPAL = {"affiliates", "staff_countries", "kind", "name", "organisation_number"}
 
@@ -31,7 +34,8 @@ def deploy() -> Callable[..., Deployment]:
     """Build a deployment that every licence permits, but for the facts given."""
 
     def build(country: str | None = "NO", **facts: object) -> Deployment:
-        who = {key: facts.pop(key) for key in OF_PRINCIPAL & facts.keys()}
+        who: dict[str, object] = {"affiliates": (), "staff_countries": ()}
+        who |= {key: facts.pop(key) for key in OF_PRINCIPAL & facts.keys()}
         principal = Principal(**{"name": "Fjordbank", "kind": "company", "country": country, **who})
         return Deployment(principal, **{**USUAL, **facts})
 

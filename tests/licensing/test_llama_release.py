@@ -117,6 +117,24 @@ NAMES = [
         "1.b.i name: fine-tuner without a model", "llama.name_prefix", "review", role="fine_tuner"
     ),
     _row(
+        "1.b.i name: fine-tuner, not stated",
+        "llama.name_prefix",
+        "review",
+        role="fine_tuner",
+        trained_models=None,
+    ),
+    *(
+        _row(
+            f"1.b.v Llama 2, {role}, not stated",
+            "llama.improving_other_models",
+            outcome,
+            model=LLAMA_2,
+            role=role,
+            trained_models=None,
+        )
+        for role, outcome in [("fine_tuner", "review"), ("deployer", "record")]
+    ),
+    _row(
         "1.b.i name: Llama 3 in front",
         "llama.name_prefix",
         "deny",

@@ -52,13 +52,23 @@ STANDING = [
     ),
     _row("5.a none", "llama.trademark", "record"),
     _row("5.a used", "llama.trademark", "review", uses_marks=True),
-    _row("5.a unknown", "llama.trademark", "review", uses_marks=None),
+    _row("5.a unknown, internal", "llama.trademark", "record", uses_marks=None),
+    *(
+        _row(
+            f"5.a unknown, {others}",
+            "llama.trademark",
+            "review",
+            uses_marks=None,
+            distribution=others,
+        )
+        for others in ("product", "hosted_api", None)
+    ),
     _row("5.c none", "llama.ip_suit", "record"),
     _row("5.c sued", "llama.ip_suit", "deny", ip_suit=True),
-    _row("5.c unknown", "llama.ip_suit", "review", ip_suit=None),
+    _row("5.c unknown", "llama.ip_suit", "record", ip_suit=None),
     _row("6 none", "llama.termination", "record"),
     _row("6 ended", "llama.termination", "deny", terminated=True),
-    _row("6 unknown", "llama.termination", "review", terminated=None),
+    _row("6 unknown", "llama.termination", "record", terminated=None),
     _row("7", "llama.governing_law", "record"),
 ]
 
@@ -120,6 +130,24 @@ def test_the_users_are_those_of_the_month_before_the_release(
 ) -> None:
     assert "2025-03" in found(judge(), "llama.monthly_active_users").reason
     assert "2024-08" in found(judge(LLAMA_32_VISION), "llama.monthly_active_users").reason
+
+
+@pytest.mark.parametrize(
+    ("field", "rule"),
+    [
+        ("integrated_product", "llama.integrated_product"),
+        ("trained_models", "llama.name_prefix"),
+        ("uses_marks", "llama.trademark"),
+        ("ip_suit", "llama.ip_suit"),
+        ("terminated", "llama.termination"),
+    ],
+)
+def test_what_nobody_stated_is_recorded_as_not_stated(
+    judge: Callable[..., LicenceDecision], found: Callable[..., Finding], field: str, rule: str
+) -> None:
+    finding = found(judge(**{field: None}), rule)
+    assert finding.outcome == "record"
+    assert "not stated" in finding.reason
 
 
 @pytest.mark.parametrize(

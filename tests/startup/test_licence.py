@@ -43,6 +43,73 @@ def test_every_grant_and_country_of_a_file_is_one_for_the_rules(tmp_path: Path, 
     assert decision.allowed
 
 
+SCOUT = f"source: local, id: meta-llama/{SCOUT_NAME}, {REVISION}"
+PRODUCT = (
+    "  distribution: product\n  languages: [en]\n  monthly_active_users: 100\n"
+    "  ships_licence: true\n  attribution: Built with Llama\n  uses_marks: false\n"
+)
+NOTICE = (
+    "Llama 4 is licensed under the Llama 4 Community License, "
+    "Copyright © Meta Platforms, Inc. All Rights Reserved."
+)
+
+
+def test_a_product_with_llama_starts_with_its_notice_file_and_not_without(tmp_path: Path) -> None:
+    (without,) = decide(tmp_path, SCOUT, facts=PRODUCT)
+    assert [found.rule for found in without.obstacles] == ["llama.notice_file"]
+    (decision,) = decide(tmp_path, SCOUT, facts=f"{PRODUCT}  notice: |\n    {NOTICE}\n")
+    assert decision.allowed
+    assert NOTICE in decision.required_notices
+
+
+def test_a_fine_tuner_can_state_the_models_it_makes(tmp_path: Path) -> None:
+    facts = f"{FACTS}  role: fine_tuner\n"
+    (unstated,) = decide(tmp_path, SCOUT, facts=facts)
+    assert [found.rule for found in unstated.obstacles] == ["llama.name_prefix"]
+    made = "  trained_models: [{{name: fjord/{}, distributed: true}}]\n"
+    (named,) = decide(tmp_path, SCOUT, facts=facts + made.format("Llama-Fjord"))
+    assert named.allowed
+    (misnamed,) = decide(tmp_path, SCOUT, facts=facts + made.format("Fjord"))
+    assert misnamed.outcome == "deny"
+
+
+@pytest.mark.parametrize(
+    ("fact", "rule"),
+    [
+        ("ip_suit: true", "llama.ip_suit"),
+        ("terminated: true", "llama.termination"),
+        ("uses_marks: true", "llama.trademark"),
+    ],
+)
+def test_a_fact_of_the_file_reaches_its_rule(tmp_path: Path, fact: str, rule: str) -> None:
+    (decision,) = decide(tmp_path, SCOUT, facts=f"{FACTS}  {fact}\n")
+    assert [found.rule for found in decision.obstacles] == [rule]
+
+
+def test_who_received_an_integrated_product_need_not_count_its_users(tmp_path: Path) -> None:
+    facts = FACTS.replace("monthly_active_users: 100", "integrated_product: true")
+    (decision,) = decide(tmp_path, SCOUT, facts=facts)
+    assert decision.allowed
+
+
+def test_the_record_asserts_nothing_that_the_file_does_not_say(tmp_path: Path) -> None:
+    (decision,) = decide(tmp_path, SCOUT)
+    assert decision.allowed
+    reasons = {found.rule: found.reason for found in decision.findings}
+    for rule in ("name_prefix", "trademark", "ip_suit", "termination", "integrated_product"):
+        assert "not stated" in reasons[f"llama.{rule}"]
+    (decision,) = decide(tmp_path, SCOUT, facts=f"{FACTS}  trained_models: []\n")
+    reasons = {found.rule: found.reason for found in decision.findings}
+    assert reasons["llama.name_prefix"] == "no model is improved with it"
+
+
+def test_internal_use_of_a_permissive_model_needs_no_more_than_the_smallest_file(
+    tmp_path: Path,
+) -> None:
+    (decision,) = decide(tmp_path, "source: embedded", facts="  distribution: internal\n")
+    assert decision.allowed
+
+
 def guard(version: int, model_id: str, base_model: str) -> str:
     return (
         f"guards: {{llama_guard: {{version: {version}, {SERVER}, id: {model_id}, "
