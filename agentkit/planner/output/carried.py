@@ -1,7 +1,7 @@
 """Does a URL carry something out of what not everybody may read?
 
 What is covered: words and values of confidential content in a URL's host, path, query or fragment,
-plain, percent-encoded twice, in base64 or in hex.
+written together or in groups; plain, percent-encoded twice, in base64 or in hex.
 
 What is not covered: values that were encrypted, cut into short pieces or spelled in a code of the
 attacker's own. Such a URL is still shown inert, for it was found in no trusted place.
@@ -16,12 +16,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_plus
 
+from agentkit.planner.output.values import grouped_values, squeezed
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from agentkit.planner.provenance import Passage
 
-__all__ = ["carried"]
+__all__ = ["CarriedValues"]
 
 _TOKEN = re.compile(r"[\w@.+\-]{4,}")
 _ENCODED = re.compile(r"[A-Za-z0-9+/_\-]{8,}={0,2}")
@@ -30,23 +32,39 @@ _LONG_WORD = 9
 _SHORTEST = 5
 
 
-def carried(url: str, confidential: Iterable[Passage], spoken: str) -> Passage | None:
-    """Return a passage of which the URL carries a value, or None.
+class CarriedValues:
+    """The values of confidential passages, ready to be looked for in URLs."""
 
-    ``spoken``: what the user and the operator said, casefolded; their own words give nothing away.
-    """
-    readings = [_squeezed(reading) for reading in _readings(url)]
-    for passage in confidential:
-        # Addresses that stand there whole are judged by their origin, not by their parts.
-        words = _ADDRESS.sub(" ", passage.text.casefold())
-        for token in _TOKEN.findall(words):
-            value = _squeezed(token)
-            telling = any(char.isdigit() for char in value) or len(value) >= _LONG_WORD
-            if len(value) < _SHORTEST or not telling or token.strip(".-") in spoken:
-                continue
-            if any(value in reading for reading in readings):
-                return passage
-    return None
+    def __init__(self, confidential: Iterable[Passage], spoken: str) -> None:
+        """``spoken``: what the user and the operator said; their own words give nothing away."""
+        said = spoken.casefold()
+        together = squeezed(said)
+        self._values: dict[str, Passage] = {}
+        for passage in confidential:
+            # Addresses that stand there whole are judged by their origin, not by their parts.
+            words = _ADDRESS.sub(" ", passage.text.casefold())
+            for token in _TOKEN.findall(words):
+                value = squeezed(token)
+                telling = any(char.isdigit() for char in value) or len(value) >= _LONG_WORD
+                if telling and token.strip(".-") not in said:
+                    self._add(value, passage)
+            for grouped in grouped_values(words):
+                if (value := squeezed(grouped)) not in together:
+                    self._add(value, passage)
+        self._lengths = sorted({len(value) for value in self._values})
+
+    def in_url(self, url: str) -> Passage | None:
+        """Return a passage of which the URL carries a value, or None."""
+        for reading in {squeezed(reading) for reading in _readings(url)}:
+            for length in self._lengths:
+                for at in range(len(reading) - length + 1):
+                    if (found := self._values.get(reading[at : at + length])) is not None:
+                        return found
+        return None
+
+    def _add(self, value: str, passage: Passage) -> None:
+        if len(value) >= _SHORTEST:
+            self._values.setdefault(value, passage)
 
 
 def _readings(url: str) -> Iterator[str]:
@@ -60,7 +78,3 @@ def _readings(url: str) -> Iterator[str]:
             yield base64.b64decode(padded).decode()
         with suppress(ValueError):  # a UnicodeDecodeError is one
             yield bytes.fromhex(bare).decode()
-
-
-def _squeezed(text: str) -> str:
-    return re.sub(r"[\W_]+", "", text.casefold())

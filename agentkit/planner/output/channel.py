@@ -9,6 +9,7 @@ What is covered:
   inert, with its origin;
 - a URL that carries values out of content which not everybody may read is taken out, also where
   its host was named; so are schemes that run or embed;
+- a link that only a parser of Markdown sees makes all links of the answer inert;
 - pictures and HTML that loads something are never left as such, whosever they are;
 - content whose readers do not include the user is taken out;
 - words taken over from untrusted content are attributed to their source.
@@ -19,15 +20,18 @@ What is not covered: words that say the same in other words; see also ``links`` 
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from agentkit.labels import SourceKind
 from agentkit.messages import TextPart
-from agentkit.planner.output.carried import carried
+from agentkit.planner.output.carried import CarriedValues
 from agentkit.planner.output.links import Link, Shape, find_links
+from agentkit.planner.output.rendered import rendered_links, without_links
 from agentkit.planner.output.spans import shared_spans
+from agentkit.planner.output.values import is_number, spellings
 from agentkit.planner.provenance import ConversationIndex, Tracer
 from agentkit.planner.provenance.addresses import host_of
 from agentkit.planner.provenance.passages import passages_of
@@ -46,8 +50,10 @@ LinkRule = Literal["inert", "withhold", "ask"]
 """What becomes of a link of untrusted origin. ``ask``: a person may leave it as it is."""
 
 _RUNS = frozenset({"javascript", "vbscript", "data", "blob", "file", "about", "view-source"})
+_ESCAPED_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]{1,30}:)(?:\\/\\?/|/\\/)")
 _CITED_WORDS = 6
 _WITHHELD_WORDS = 3
+_SHORTEST_VALUE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +116,7 @@ class _Release:
     findings: list[Finding] = field(default_factory=list)
     tracer: Tracer = field(init=False)
     passages: list[Passage] = field(init=False)
-    spoken: str = field(init=False)
+    values: CarriedValues = field(init=False)
     hosts: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -122,17 +128,20 @@ class _Release:
             for part in message.parts
             for passage in passages_of(part)
         ]
-        self.spoken = "\n".join(
+        spoken = "\n".join(
             part.text
             for message in self.conversation
             for part in message.parts
             if isinstance(part, TextPart) and part.label.is_trusted and message.role != "assistant"
-        ).casefold()
+        )
+        confidential = [one for one in self.passages if one.label.readers is not None]
+        self.values = CarriedValues(confidential, spoken)
         named = {host_of(url) for url in self.tracer.user_spellings(Kind.URL)}
         self.hosts = frozenset(named - {""}) | self.channel.hosts
 
     def run(self, text: str) -> Released:
-        text = self._replace_links(self._withhold(text))
+        text = self._withhold(unicodedata.normalize("NFC", text))
+        text = self._close(self._replace_links(_ESCAPED_URL.sub(r"\1//", text)))
         untrusted = [passage for passage in self.passages if not passage.label.is_trusted]
         citations = tuple(
             Citation(shared.start, shared.end, _source(shared.passage.label))
@@ -154,10 +163,13 @@ class _Release:
         ]
         for passage in closed:
             value = passage.text.strip()
-            if len(value) >= _WITHHELD_WORDS and len(value.split()) < _WITHHELD_WORDS:
-                pattern = rf"(?<!\w){re.escape(value)}(?!\w)"
+            # Runs of three words and more are found above; a number in groups is one value.
+            if len(value) >= _SHORTEST_VALUE and (
+                len(value.split()) < _WITHHELD_WORDS or is_number(value)
+            ):
                 spans.extend(
-                    (*found.span(), passage) for found in re.finditer(pattern, text, re.IGNORECASE)
+                    (*found.span(), passage)
+                    for found in re.finditer(spellings(value), text, re.IGNORECASE)
                 )
         written, at = "", 0
         for start, end, passage in sorted(spans, key=lambda span: (span[0], -span[1])):
@@ -176,6 +188,23 @@ class _Release:
             at = link.end
         # What is left of a picture refers to a definition, which is inert by now.
         return re.sub(r"!(?=\[)", "image: ", written + text[at:])
+
+    def _close(self, text: str) -> str:
+        """Leave no link to a renderer that the patterns did not find and judge."""
+        left = [
+            target
+            for target, is_picture in rendered_links(text)
+            if is_picture or not self._may_stand(target)
+        ]
+        for target in left:
+            self._find("inert", "markdown", target, "the answer")
+        return without_links(text) if left else text
+
+    def _may_stand(self, target: str) -> bool:
+        if re.fullmatch(r"mailto:[^?&]*", target, re.IGNORECASE):  # an address, and nothing more
+            return True
+        verdict, _ = self._judge(target)
+        return verdict == "stands" or (verdict == "asked" and self.approved)
 
     def _shown(self, link: Link, written: str) -> str:
         if link.shape is Shape.TAG:
@@ -213,8 +242,7 @@ class _Release:
         if origin.found and origin.label.is_trusted:
             return "stands", ""
         if not origin.found:
-            confidential = [one for one in self.passages if one.label.readers is not None]
-            source = carried(url, confidential, self.spoken)
+            source = self.values.in_url(url)
             if source is not None:
                 return "withheld", _origin(source.label)
             if origin.label.is_trusted or self._is_named(url):
