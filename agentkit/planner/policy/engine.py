@@ -106,21 +106,39 @@ class Engine:
     ) -> None:
         cedarpy = _cedarpy()
         self._policies = tuple(policies)
-        text = "\n".join(policy.text for policy in policies)
+        # Without the questions: Cedar does not say whether what one of them forbids is permitted.
+        self._firm = tuple(one for one in policies if not (one.ask and one.effect == "forbid"))
+        text = _text(policies)
         self._check(cedarpy.validate_policies(text, schema_text(tools)))
         reads: frozenset[str] = frozenset().union(*(policy.reads for policy in policies))
         names = None if EVERYTHING in reads else reads
         self._schema = cedarpy.Schema.from_str(schema_text(tools, names))
         self._parameters = {tool.name: parameter_types(tool.parameters, names) for tool in tools}
         self._set = cedarpy.PolicySet.from_str(text)
+        self._firm_set = cedarpy.PolicySet.from_str(_text(self._firm))
         self._entities = cedarpy.Entities.from_json_str(_entities(groups), self._schema)
 
     def ask(self, facts: CallFacts) -> Verdict:
-        """Return Cedar's answer. Raises ``PolicyUndecided``."""
+        """Return Cedar's answer; what is asked about is permitted but for the questions.
+
+        Raises ``PolicyUndecided``.
+        """
+        verdict = self._answer(facts, self._set, self._policies)
+        if verdict.permitted or not all(policy.ask for policy in verdict.policies):
+            return verdict
+        firm = self._answer(facts, self._firm_set, self._firm)
+        return verdict if firm.permitted else firm
+
+    def _answer(
+        self,
+        facts: CallFacts,
+        policy_set: Any,  # noqa: ANN401 - cedarpy is loaded on demand
+        policies: Sequence[Parsed],
+    ) -> Verdict:
         cedarpy = _cedarpy()
         try:
             request = cedar_request(facts, self._parameters[facts.tool.name])
-            result = cedarpy.is_authorized(request, self._set, self._entities, self._schema)
+            result = cedarpy.is_authorized(request, policy_set, self._entities, self._schema)
             errors, reasons = result.diagnostics.errors, result.diagnostics.reasons
             decision = result.decision
         except UnfitValue as unfit:
@@ -128,11 +146,11 @@ class Engine:
         except (ValueError, TypeError, KeyError) as error:
             raise PolicyUndecided(f"the request is none: {error}") from error
         if errors:
-            raise PolicyUndecided(self._named(errors[0]))
+            raise PolicyUndecided(_named(errors[0], policies))
         if decision is cedarpy.Decision.NoDecision:
             raise PolicyUndecided("Cedar came to no decision")
-        policies = tuple(self._policies[_number(reason)] for reason in reasons)
-        return Verdict(decision is cedarpy.Decision.Allow, policies)
+        found = tuple(policies[_number(reason)] for reason in reasons)
+        return Verdict(decision is cedarpy.Decision.Allow, found)
 
     def _check(self, result: Any) -> None:  # noqa: ANN401 - cedarpy is loaded on demand
         """Raise ``SpecError`` at the first policy that does not fit the schema."""
@@ -143,17 +161,22 @@ class Engine:
         first = result.errors[0]
         place = self._policies[_number(first.policy_id)].place if first.policy_id else ""
         raise SpecError(
-            self._named(first.error),
+            _named(first.error, self._policies),
             cure="name tools, parameters and facts as `agentkit policy show --schema` lists them;"
             " guard what may be absent with `has`",
             place=place,
         )
 
-    def _named(self, message: str) -> str:
-        """Return a message of Cedar's with our ids in place of its ``policy0``."""
-        for number in range(len(self._policies) - 1, -1, -1):
-            message = message.replace(f"`policy{number}`", f"`{self._policies[number].policy_id}`")
-        return message
+
+def _text(policies: Sequence[Parsed]) -> str:
+    return "\n".join(policy.text for policy in policies)
+
+
+def _named(message: str, policies: Sequence[Parsed]) -> str:
+    """Return a message of Cedar's with our ids in place of its ``policy0``."""
+    for number in range(len(policies) - 1, -1, -1):
+        message = message.replace(f"`policy{number}`", f"`{policies[number].policy_id}`")
+    return message
 
 
 def _number(reason: str) -> int:

@@ -3,7 +3,8 @@
 The operator's policies stand *behind* the built-in checks and can only narrow what these allow:
 a ``permit`` of Cedar's takes no question and no denial of another check away.
 
-- A ``forbid`` that holds denies; one with ``@ask("why")`` asks. Denials win.
+- A ``forbid`` that holds denies; one with ``@ask("why")`` asks, where the call is permitted but for
+  the questions. Denials win.
 - Where the operator wrote no ``permit``, all that is not forbidden is permitted. With the first
   ``permit`` of theirs Cedar's own rule holds: what no policy permits is denied. A call that only
   ``@ask`` permits permit is asked.

@@ -119,6 +119,21 @@ def test_with_a_permit_of_the_operators_all_else_is_denied() -> None:
     assert "no policy permits" in nobody.reason
 
 
+def test_a_question_permits_nothing_that_no_policy_permits() -> None:
+    text = """
+    @id("kari-pays") permit (principal == User::"kari", action, resource);
+    @id("large") @ask("So much?") forbid (principal, action == Action::"pay", resource)
+    when { context.arguments.to == "ola" };
+    """
+    policies = cedar(text)
+    asked = ask(policies)
+    assert (asked.outcome, asked.policies) == (Outcome.ASK, ("large",))
+    for to in ("ola", "eva"):
+        denied = ask(policies, {"to": to}, user="mallory")
+        assert denied.outcome is Outcome.DENY
+        assert "no policy permits" in denied.reason
+
+
 def test_an_error_in_any_policy_denies_though_cedar_itself_would_allow() -> None:
     text = (
         '@id("overflow") forbid (principal, action == Action::"pay", resource)'
