@@ -1,6 +1,7 @@
 """Where something can be sent: URLs, hosts, e-mail addresses, accounts and telephone numbers.
 
-Each has one spelling, whatever the case of a host, a missing scheme or the groups of an account.
+Each has one spelling, whatever the case of a host, a missing scheme, the slashes that a browser
+takes for two, or the groups of an account.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from agentkit.guards.checksums import IBAN_LENGTHS, iban_is_valid
+from agentkit.planner.provenance.fold import lower
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,16 +21,19 @@ __all__ = ["find_accounts", "find_emails", "find_urls", "host_of"]
 # The dots that a browser takes for one (RFC 3490, section 3.1).
 _DOTS = str.maketrans(dict.fromkeys("\u3002\uff0e\uff61", "."))
 _LABEL = r"[^\W_](?:[\w\-]*[^\W_])?"
-_HOST = rf"{_LABEL}(?:\.{_LABEL})*\.[^\W\d_]{{2,63}}"
+_HOST = rf"{_LABEL}(?:\.{_LABEL})*\.(?:[Xx][Nn]--[\w\-]*[^\W_]|[^\W\d_]{{2,63}})"
 _EMAIL = re.compile(
-    rf"(?<![\w.!#$%&*+/=?^{{|}}~\-@])(?:mailto:)?([\w.!#$%&*+/=?^{{|}}~\-]+@{_HOST})(?![\w@]|[.\-]\w)"
+    rf"(?<![\w.!#$%&*+/=?^{{|}}~\-@])(?:mailto:)?([\w.!#$%&*+/=?^{{|}}~\-]+@{_HOST})(?![^\W_])"
 )
+_WEB = r"(?i:https?|wss?|ftp):"
+_REST = r"[^\s<>\"'`\\^{}|]"
+# No scheme is longer than the bound, without which a line of letters would take quadratic time.
 _URL = re.compile(
-    r"(?<![\w@])(?:"
-    r"(?P<full>[A-Za-z][A-Za-z0-9+.\-]*://[^\s<>\"'`\\^{}|]+)"
-    rf"|(?<![.\-/])(?P<bare>(?:{_HOST})(?::\d+)?(?:[/?#][^\s<>\"'`\\^{{}}|]*)?)(?![\w@])"
-    r")"
+    rf"(?P<full>(?:[A-Za-z][A-Za-z0-9+.\-]{{0,40}}://|{_WEB}[/\\]+){_REST}+)"
+    rf"|(?<![\w:/\\])(?P<beside>[/\\]{{2,}}(?=\[|[^\W_][\w\-%]*(?:[.%]\w|:\d)){_REST}+)"
+    rf"|(?<![\w@.\-/])(?P<bare>(?:{_HOST})(?::\d+)?(?:[/?#]{_REST}*)?)(?![\w@])"
 )
+_SLASHES = re.compile(rf"({_WEB})[/\\]+")
 _TRAILING = ".,;:!?)]}'\"*_"
 # Names of files that look like hosts; as a host, each would be written with a scheme.
 _FILE_ENDINGS = """
@@ -38,14 +43,14 @@ tar gz bak tmp lock
 """
 _FILES = frozenset(_FILE_ENDINGS.split())
 _ACCOUNT = re.compile(r"(?<![\w+.\-])\+?(?:\(?\d+\)?)(?:[ \u00a0.\-]\(?\d+\)?)*(?![\w]|[.\-]\w)")
-_IBAN = re.compile(r"(?<!\w)[A-Z]{2}\d{2}(?:[ \u00a0]?[A-Z0-9]){11,30}(?!\w)", re.IGNORECASE)
+_IBAN = re.compile(r"(?<!\w)[A-Za-z]{2}\d{2}(?:[ \u00a0]?[A-Za-z0-9]){11,30}(?!\w)")
 _SHORTEST_ACCOUNT = 8
 
 
 def find_emails(text: str) -> Iterator[tuple[str, int, int]]:
     """Yield ``(spelling, start, end)`` of each e-mail address."""
     for found in _EMAIL.finditer(text.translate(_DOTS)):
-        yield found[1].casefold(), *found.span()
+        yield lower(found[1]), *found.span()
 
 
 def find_urls(text: str) -> Iterator[tuple[str, int, int]]:
@@ -60,8 +65,9 @@ def find_urls(text: str) -> Iterator[tuple[str, int, int]]:
             end -= 1
         written = plain[start:end]
         if found["full"]:
-            yield _spelled(written), start, end
-        elif _is_host(written):
+            yield _spelled(_SLASHES.sub(r"\1//", written, count=1)), start, end
+        elif found["beside"] or _is_host(written):
+            written = written.lstrip("/\\")
             yield _spelled(f"https://{written}"), start, end
             yield _spelled(f"http://{written}"), start, end
 
@@ -96,7 +102,7 @@ def _spelled(url: str) -> str:
         port = parts.port
     except ValueError:
         return url
-    scheme, host = parts.scheme.casefold(), (parts.hostname or "").rstrip(".")
+    scheme, host = lower(parts.scheme), (parts.hostname or "").rstrip(".")
     usual = {"https": 443, "http": 80}.get(scheme)
     where = host if port in {None, usual} else f"{host}:{port}"
     if parts.username is not None or parts.password is not None:
@@ -109,7 +115,7 @@ def _spelled(url: str) -> str:
 
 def _is_host(written: str) -> bool:
     host = re.split(r"[/?#:]", written, maxsplit=1)[0]
-    return len(host) < len(written) or host.rpartition(".")[2].casefold() not in _FILES
+    return len(host) < len(written) or lower(host.rpartition(".")[2]) not in _FILES
 
 
 def _iban(written: str) -> tuple[str, int]:

@@ -59,7 +59,7 @@ _SHAPES = (
     ast.Constant,
     ast.Call,
 )
-_WORDS = re.compile(r"[^\W\d_]*(?:[ :=()$€£]+[^\W\d_]*)*")
+_WORDS = re.compile(r"(?:[^\W\d_]|[ :=()$€£])*")
 _FORMAT = re.compile(r",?(?:\.\d)?f?")
 
 

@@ -2,16 +2,17 @@
 
 What is covered: canonical equivalence, case, runs of white space, typographic quotes and dashes.
 
-What is not covered: characters that only look alike (a Cyrillic letter for a Latin one) and
-invisible ones: these stay different, for the tool would be given what stands there and not what it
-looks like.
+What is not covered: characters that only look alike (a Cyrillic letter for a Latin one), letters
+that are only written as others (a sharp s for two, a ligature, a long s) and invisible ones: these
+stay different, for the tool would be given what stands there and not what it looks like.
 """
 
 from __future__ import annotations
 
 import unicodedata
+from functools import lru_cache
 
-__all__ = ["fold", "is_distinctive", "stands_alone"]
+__all__ = ["fold", "is_distinctive", "lower", "stands_alone"]
 
 _ALIKE = str.maketrans(
     {
@@ -44,9 +45,23 @@ _COMMON = frozenset(_COMMON_WORDS.split())
 
 def fold(text: str) -> str:
     """Return the text's one spelling; folding twice changes nothing."""
-    decomposed = unicodedata.normalize("NFD", text.translate(_ALIKE)).casefold()
+    decomposed = lower(unicodedata.normalize("NFD", text.translate(_ALIKE)))
     composed = unicodedata.normalize("NFC", decomposed)
     return " ".join(composed.split())
+
+
+def lower(text: str) -> str:
+    """Return the text with each capital letter of a true pair as its small one.
+
+    ``str.casefold`` writes different letters alike, and so different addresses: ``ß`` and ``ss``.
+    """
+    return text.lower() if text.isascii() else "".join(map(_small, text))
+
+
+@lru_cache(4096)
+def _small(character: str) -> str:
+    small = character.lower()
+    return small if small.upper() == character else character
 
 
 def is_distinctive(folded: str) -> bool:

@@ -75,7 +75,6 @@ _NUMBER = re.compile(
     re.IGNORECASE,
 )
 _ONE_GROUP = re.compile(r"(\d{1,3})([.,])(\d{3})")
-_HUNDRED = Decimal(100)
 
 
 def find_numbers(text: str) -> Iterator[tuple[str, int, int]]:
@@ -89,18 +88,20 @@ def find_numbers(text: str) -> Iterator[tuple[str, int, int]]:
         if value is None:
             continue
         if found["sign"]:
-            value = -value
+            value = value.copy_negate()
         start, end = found.span()
         yield plain_number(value), start, end
         if unit == "%":
-            yield plain_number(value / _HUNDRED), start, end
+            yield plain_number(Decimal(f"{value:f}E-2")), start, end
         if unit:
             yield f"{plain_number(value)} {unit}", start, end
 
 
 def plain_number(value: Decimal) -> str:
-    """Return a number's one spelling: no exponent, no trailing zeros."""
-    text = format(value.normalize(), "f")
+    """Return a number's one spelling: all of its digits, no exponent, no trailing zeros."""
+    text = f"{value:f}"  # arithmetic, also ``normalize``, would round to 28 digits
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
     return "0" if text in {"-0", "0"} else text
 
 
