@@ -29,7 +29,7 @@ from agentkit.planner.commitment import Commitment
 from agentkit.planner.decision import Decision, Evidence, Outcome, Ruling
 from agentkit.planner.digest import policy_digest
 from agentkit.planner.policy import Setting, check_policy
-from agentkit.planner.provenance import ConversationIndex, Tracer, leaves
+from agentkit.planner.provenance import ConversationIndex, Tracer, leaves, schema_names
 from agentkit.planner.provenance.results import USER, label_result
 from agentkit.planner.rules import (
     Proposal,
@@ -38,7 +38,6 @@ from agentkit.planner.rules import (
     check_content,
     check_provenance,
 )
-from agentkit.planner.rules.proposal import schema_names
 from agentkit.planner.spending import Kind, Limit, Per, Spending
 
 if TYPE_CHECKING:
@@ -205,7 +204,9 @@ class Gate:
         trail.append(await self.spending.check_call(proposal.call))
 
     async def _judge_arguments(self, proposal: Proposal) -> Decision:
-        text = "\n".join(str(value) for _, value in leaves(proposal.call.arguments))
+        # A name can carry what a value can, also where the schema happens to declare it.
+        arguments = leaves(proposal.call.arguments, named=frozenset())
+        text = "\n".join(str(value) for _, value in arguments)
         context = GuardContext.of(Boundary.TOOL_ARGUMENTS)
         return _from_judgement("guards", await self._guards.judge(text, context))
 

@@ -20,7 +20,7 @@ import anyio
 
 from agentkit.errors import AuditError, StateError, TurnStopped
 from agentkit.guards import Boundary
-from agentkit.labels import Label, SourceKind
+from agentkit.labels import SourceKind
 from agentkit.messages import Message, TextPart, ToolResultPart
 from agentkit.model.protocol import Constraint, GenerationSettings
 from agentkit.planner.answer import Answer, TurnResult
@@ -33,6 +33,7 @@ from agentkit.planner.commitment import Commitment
 from agentkit.planner.events import ModelReplied, Observer, StepStarted, ignore
 from agentkit.planner.output import OutputChannel
 from agentkit.planner.permission import PermissionRoom
+from agentkit.planner.provenance import conversation_label
 from agentkit.planner.record import Recorder
 from agentkit.planner.reply import Reply, ask_model
 from agentkit.planner.runs import Claim, Journal, RunStore
@@ -194,7 +195,7 @@ class _Turn:
                 conversation = (*conversation, Message("tool", settled.results), *settled.notes)
             elif reply.problems or not reply.text:
                 problems = reply.problems or ("The reply was empty.",)
-                conversation = (*conversation, _correction(problems))
+                conversation = (*conversation, _correction(problems, conversation))
             else:
                 return await self._answer(conversation, reply)
 
@@ -309,9 +310,10 @@ class _Turn:
         return admitted.text
 
 
-def _correction(problems: Sequence[str]) -> Message:
+def _correction(problems: Sequence[str], conversation: Sequence[Message]) -> Message:
     text = "Your last message could not be used. " + " ".join(problems) + " Write it again."
-    return Message("user", (TextPart(text, Label.trusted(SourceKind.OPERATOR, "planner")),))
+    # A problem quotes what the model wrote, so it is worth no more than all that the model read.
+    return Message("user", (TextPart(text, conversation_label(conversation)),))
 
 
 def _read_sources(conversation: Sequence[Message]) -> tuple[Source, ...]:

@@ -22,7 +22,7 @@ def check_policy(proposal: Proposal, policies: Policies, setting: Setting) -> De
 def facts_of(proposal: Proposal, policies: Policies, setting: Setting) -> CallFacts:
     """Return what the policies may know of a proposal."""
     origins: dict[str, ArgumentFacts] = {}
-    for origin in proposal.tracer.trace(proposal.call):
+    for origin in proposal.origins:
         name = origin.parameter
         part = ArgumentFacts(origin.label, origin.found)
         origins[name] = origins[name].join(part) if name in origins else part

@@ -2,7 +2,14 @@
 
 from agentkit.planner.provenance.index import ConversationIndex
 from agentkit.planner.provenance.passages import Passage
-from agentkit.planner.provenance.trace import Origin, Tracer, conversation_label, leaves, trace
+from agentkit.planner.provenance.trace import (
+    Origin,
+    Tracer,
+    conversation_label,
+    leaves,
+    schema_names,
+    trace,
+)
 
 __all__ = [
     "ConversationIndex",
@@ -11,5 +18,6 @@ __all__ = [
     "Tracer",
     "conversation_label",
     "leaves",
+    "schema_names",
     "trace",
 ]

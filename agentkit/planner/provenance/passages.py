@@ -47,8 +47,8 @@ class Passage:
 
     @property
     def is_computed(self) -> bool:
-        """Whether a tool computed it from other values: such a label names their sources too."""
-        return bool(self.call_id) and len(self.label.sources) > 1
+        """Whether a tool computed it from clean values: such a label names their sources too."""
+        return bool(self.call_id) and self.label.is_trusted and len(self.label.sources) > 1
 
 
 def passages_of(part: Part) -> Iterator[Passage]:

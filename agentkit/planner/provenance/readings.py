@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -45,6 +47,10 @@ SCANNERS: Mapping[Kind, Callable[[str], Iterator[tuple[str, int, int]]]] = Mappi
 """What finds each kind in a text: ``(spelling, start, end)`` of each."""
 
 _BETWEEN = frozenset({"", "t", "at", "kl", "kl."})
+# What Markdown and HTML read as another character.
+_ESCAPE = re.compile(
+    r"\\([!-/:-@\[-`{-~])|(&(?:#\d+;?|#x[\da-f]+;?|[a-z][a-z\d]*;))", re.IGNORECASE
+)
 # No spelling of a typed value is longer: what is, is read as words alone.
 _LONGEST = 2048
 
@@ -93,11 +99,23 @@ def principal(name: str) -> str:
     return addresses.pop() if len(addresses) == 1 else fold(name)
 
 
-def destinations(text: str) -> Iterator[tuple[Kind, tuple[str, ...], int, int]]:
-    """Yield ``(kind, spellings, start, end)`` of everything in a text that can be sent to.
+def destinations(text: str) -> Iterator[tuple[Kind, tuple[str, ...], str]]:
+    """Yield ``(kind, spellings, written)`` of everything in a text that can be sent to, as it
+    stands and as it reads without the escapes of Markdown and HTML.
 
     Dates and amounts with a unit are no account numbers, whatever stands beside them.
     """
+    plain = _ESCAPE.sub(lambda found: found[1] or html.unescape(found[2]), text)
+    found: dict[tuple[Kind, tuple[str, ...]], str] = {}
+    for reading in dict.fromkeys((text, plain)):
+        for kind, spellings, start, end in _places(reading):
+            found.setdefault((kind, spellings), reading[start:end])
+    for (kind, spellings), written in found.items():
+        yield kind, spellings, written
+
+
+def _places(text: str) -> Iterator[tuple[Kind, tuple[str, ...], int, int]]:
+    """Yield ``(kind, spellings, start, end)`` of each destination."""
     for kind in (Kind.URL, Kind.EMAIL):
         yield from _together(kind, text)
     masked = list(text)

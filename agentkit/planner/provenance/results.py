@@ -17,6 +17,7 @@ from agentkit.messages import LabelledField
 from agentkit.planner.provenance.computation import computed_from
 from agentkit.planner.provenance.readings import principal
 from agentkit.planner.provenance.scalars import json_scalars, matches, shown_path
+from agentkit.planner.provenance.trace import schema_names
 from agentkit.tools.results import ReadersIn, ResultFields, path_steps
 
 if TYPE_CHECKING:
@@ -47,14 +48,17 @@ def label_result(
     """
     source = Source(SourceKind.TOOL, f"{tool.name}#{call.call_id}")
     if tool.returns == "inputs":
-        return _of_inputs(tool, call, text, tracer, source)
+        return _of_inputs(tool, call, text, tracer, source, is_error=is_error)
     by_record = isinstance(tool.result_readers, ReadersIn)
     scalars = json_scalars(text) if not is_error else None
     if scalars is None or not (by_record or isinstance(tool.returns, ResultFields)):
         trusted = tool.returns == "trusted"
         readers = None if tool.result_readers == "anyone" else frozenset({USER})
         integrity = Integrity.TRUSTED if trusted else Integrity.UNTRUSTED
-        return Label(integrity, readers, (source,)), ()
+        label = Label(integrity, readers, (source,))
+        # An error may quote the arguments, so it is worth no more than they are.
+        quoted = is_error and not call.label.is_trusted
+        return (label.join(call.label) if quoted else label), ()
     return _by_field(tool, scalars, source)
 
 
@@ -101,17 +105,20 @@ def _readers(tool: Tool, scalars: Sequence[Scalar]) -> list[frozenset[str] | Non
 
 
 def _of_inputs(
-    tool: Tool, call: ToolCallPart, text: str, tracer: Tracer, source: Source
+    tool: Tool, call: ToolCallPart, text: str, tracer: Tracer, source: Source, *, is_error: bool
 ) -> _Labelled:
     own = Label(Integrity.TRUSTED, sources=(source,))
     if call.label.is_trusted:
         return join_all([call.label, own]), ()
     code = {name for name in tool.code_parameters if name in call.arguments}
-    origins = [origin for origin in tracer.trace(call) if origin.parameter not in code]
+    traced = tracer.trace(call, named=schema_names(tool.parameters))
+    origins = [origin for origin in traced if origin.parameter not in code]
     label = join_all([own, *(origin.label for origin in origins)])
     if not code:
         return label, ()
     whole = join_all([label, call.label])
+    if is_error:  # where a program failed is a number too, and the model chose it
+        return whole, ()
     computed = [computed_from(str(call.arguments[name]), tool.name, tracer) for name in code]
     if not label.is_trusted or any(found is None for found in computed):
         return whole, ()

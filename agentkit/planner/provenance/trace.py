@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from agentkit.planner.provenance.passages import Passage
     from agentkit.planner.provenance.readings import Reading
 
-__all__ = ["Origin", "Tracer", "conversation_label", "leaves", "trace"]
+__all__ = ["Origin", "Tracer", "conversation_label", "leaves", "schema_names", "trace"]
 
 _SHORT_NUMBER = 3
 _SHORT_FIELD = 40
@@ -66,12 +66,12 @@ class Origin:
 
 
 def trace(
-    call: ToolCallPart, conversation: Sequence[Message], *, named: frozenset[str] | None = None
+    call: ToolCallPart, conversation: Sequence[Message], *, named: frozenset[str]
 ) -> tuple[Origin, ...]:
     """Return the origin of each leaf of the call's arguments, in order.
 
-    ``named``: names of members that the tool's schema declares; the name of any other member of an
-    argument is a leaf of its own.
+    ``named``: what the tool's schema declares (``schema_names``); the name of any other argument,
+    and of any other member of one, is a leaf of its own.
     """
     return Tracer(conversation, ConversationIndex()).trace(call, named=named)
 
@@ -101,6 +101,22 @@ def leaves(
         yield path, value
 
 
+def schema_names(schema: JsonValue) -> frozenset[str]:
+    """Return every member's name that a JSON Schema declares, at any depth."""
+    names: set[str] = set()
+    waiting = [schema]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            properties = item.get("properties")
+            if isinstance(properties, dict):
+                names |= properties.keys()
+            waiting += item.values()
+        elif isinstance(item, list):
+            waiting += item
+    return frozenset(names)
+
+
 class Tracer:
     """Looks values up in one conversation."""
 
@@ -116,14 +132,12 @@ class Tracer:
             if isinstance(item.part, ToolCallPart)
         }
 
-    def trace(
-        self, call: ToolCallPart, *, named: frozenset[str] | None = None
-    ) -> tuple[Origin, ...]:
-        """Return the origin of each leaf of the call's arguments, in order."""
+    def trace(self, call: ToolCallPart, *, named: frozenset[str]) -> tuple[Origin, ...]:
+        """Return the origin of each leaf of the call's arguments, in order; see ``trace``."""
         return tuple(
             self.origin(path, parameter, value)
             for parameter, argument in call.arguments.items()
-            for path, value in leaves(argument, f"$.{parameter}", named=named)
+            for path, value in leaves({parameter: argument}, named=named)
         )
 
     def origin(self, path: str, parameter: str, value: JsonValue) -> Origin:

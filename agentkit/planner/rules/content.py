@@ -2,15 +2,16 @@
 
 What is covered, once untrusted content has been read: a URL, an e-mail address, an account or a
 telephone number inside a text is a destination and needs a trusted origin like any other; and a
-text goes only to readers who may see all that it can carry. Lines that stand word by word in one
-passage carry that passage; any other line was written by the model, and can carry everything that
-the model read. A reader whom the user named, or the request fixed, may be told what the request
-itself implies to read, where nobody but the user chose what that is: what was read beside it
-needs the reader's own right to see it.
+text goes only to readers who may see all that it can carry. What stands word by word in one
+passage, in one run, carries that passage; any other text was put together by the model, and can
+carry everything that the model read. A reader whom the user named, or the request fixed, may be
+told what the request itself implies to read, where nobody but the user chose what that is: what
+was read beside it needs the reader's own right to see it.
 
 A parameter of an effect that is declared neither sensitive nor content is held to the same rules.
 
-What is not covered: what a link's target says; a text without any destination can still mislead.
+What is not covered: what a link's target says; a text without any destination can still mislead;
+which passage, and which run of its words, the model chose to quote.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING
 from agentkit.labels import SourceKind
 from agentkit.messages import ToolResultPart
 from agentkit.planner.decision import Decision, Evidence, Outcome
+from agentkit.planner.provenance import schema_names
 from agentkit.planner.provenance.readings import destinations, principal
 from agentkit.planner.provenance.results import USER
 from agentkit.planner.rules.bounds import is_committed
@@ -27,7 +29,7 @@ from agentkit.planner.rules.values import evidence, left_open, vouched
 from agentkit.tools.declaration import Effect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from agentkit.labels import Label, Source
     from agentkit.messages import ToolCallPart
@@ -57,7 +59,7 @@ def check_content(proposal: Proposal) -> Decision:
             "a person approves, or the user names it in their own words",
             pointers,
         )
-    leaks = tuple(item for origin in texts for item in _leaks(proposal, origin))
+    leaks = tuple(_leaks(proposal, texts))
     if leaks:
         first = leaks[0]
         return Decision(
@@ -74,13 +76,14 @@ def _is_text(proposal: Proposal, origin: Origin) -> bool:
     if proposal.decides(origin.parameter):
         return False
     argument = proposal.call.arguments.get(origin.parameter)
-    return origin.parameter in proposal.tool.content or not isinstance(argument, bool | int | float)
+    # The name of an undeclared argument is a text also where its value is a number.
+    is_number = isinstance(argument, bool | int | float) and origin.value == str(argument)
+    return origin.parameter in proposal.tool.content or not is_number
 
 
 def _foreign(proposal: Proposal, origin: Origin) -> Iterator[Evidence]:
     """Yield each destination inside a text that no trusted party named."""
-    for kind, spellings, start, end in destinations(origin.value):
-        written = origin.value[start:end]
+    for kind, spellings, written in destinations(origin.value):
         source = proposal.tracer.typed_origin(
             origin.path, origin.parameter, written, kind, spellings
         )
@@ -89,25 +92,32 @@ def _foreign(proposal: Proposal, origin: Origin) -> Iterator[Evidence]:
         yield evidence(source)
 
 
-def _leaks(proposal: Proposal, text: Origin) -> Iterator[Evidence]:
-    """Yield what a text can carry that its readers may not see."""
+def _leaks(proposal: Proposal, texts: Sequence[Origin]) -> Iterator[Evidence]:
+    """Yield what the texts of a call can carry that their readers may not see."""
     readers = _readers(proposal)
     named = _named_by_user(proposal)
-    own_words = False
-    for line in text.value.splitlines():
-        if not line.strip() or proposal.tracer.users_words(line):
-            continue
+
+    def is_open(passage: Passage) -> bool:
+        return _may_read(readers, passage.label) or (named and _is_implied(proposal, passage))
+
+    lines = [
+        (text, line)
+        for text in texts
+        for line in text.value.splitlines()
+        if line.strip() and not proposal.tracer.users_words(line)
+    ]
+    # Which lines of a page are put together can spell anything: only one run of words is a
+    # quotation of it.
+    if not lines or any(
+        map(is_open, proposal.tracer.holding("\n".join(line for _, line in lines)))
+    ):
+        return
+    for text, line in lines:
         holding = proposal.tracer.holding(line)
-        if not holding:
-            own_words = True
-            continue
-        if not any(
-            _may_read(readers, passage.label) or (named and _is_implied(proposal, passage))
-            for passage in holding
-        ):
+        if holding and not any(map(is_open, holding)):
             yield _leak(text, holding[0].label, holding[0])
             return
-    leak = _anything_read(proposal, text, readers, named=named) if own_words else None
+    leak = _anything_read(proposal, lines[0][0], readers, named=named)
     if leak is not None:
         yield leak
 
@@ -189,7 +199,8 @@ def _was_asked_for(proposal: Proposal, read: ToolCallPart) -> bool:
     if read.label.is_trusted:
         return True
     tool = proposal.tools[read.name]
-    return not left_open(proposal, tool, proposal.tracer.trace(read))
+    origins = proposal.tracer.trace(read, named=schema_names(tool.parameters))
+    return not left_open(proposal, tool, origins)
 
 
 def _leak(text: Origin, label: Label, passage: Passage | None) -> Evidence:

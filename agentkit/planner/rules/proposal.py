@@ -11,10 +11,10 @@ from agentkit.tools.declaration import Effect, Tool
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from agentkit.messages import JsonObject, JsonValue, Message, ToolCallPart
+    from agentkit.messages import JsonObject, Message, ToolCallPart
     from agentkit.planner.provenance import Origin, Tracer
 
-__all__ = ["Proposal", "ToolPolicy", "schema_names"]
+__all__ = ["Proposal", "ToolPolicy"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +72,3 @@ class Proposal:
         return self.tool.is_sensitive(parameter) and (
             self.has_effect or parameter in self.tool.audience
         )
-
-
-def schema_names(schema: JsonValue) -> frozenset[str]:
-    """Return every member's name that a JSON Schema declares, at any depth."""
-    names: set[str] = set()
-    waiting = [schema]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, dict):
-            properties = item.get("properties")
-            if isinstance(properties, dict):
-                names |= properties.keys()
-            waiting += item.values()
-        elif isinstance(item, list):
-            waiting += item
-    return frozenset(names)

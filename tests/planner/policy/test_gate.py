@@ -12,9 +12,10 @@ from agentkit.labels import Label, SourceKind
 from agentkit.messages import Message, ToolCallPart, ToolResultPart
 from agentkit.planner import Gate, Outcome, Ruling
 from agentkit.planner.policy import Conditions, PolicySource, Rule, load_policies
-from agentkit.tools import tool
+from agentkit.tools import Effect, Tool, ToolCall, tool
 
 if TYPE_CHECKING:
+    from agentkit.messages import JsonObject
     from agentkit.planner.policy import CallFacts
 
 
@@ -26,6 +27,7 @@ def send(to: str, body: str) -> str:
 
 GUARDS = build_pipeline(dict.fromkeys(Boundary, ()), timeout_s=5)
 PERMIT_ALL = PolicySource(cedar={"p": '@id("all") permit (principal, action, resource);'})
+SCHEMA: JsonObject = {"type": "object", "properties": {"whom": {}}}
 WEB = Label.untrusted(SourceKind.TOOL, "fetch#1.1.1")
 READ = (
     Message.user("Please read the page and write to ola@example.no"),
@@ -56,6 +58,18 @@ def test_a_rule_sees_where_a_value_came_from() -> None:
     assert "fetch#1.1.1" in denied.evidence[0].origin
     said = [one for one in rule(policies, "ola@example.no").trail if one.rule == "policy"]
     assert said[0].outcome is Outcome.ALLOW
+
+
+def test_a_rule_sees_an_argument_whose_name_alone_is_foreign() -> None:
+    async def nothing(call: ToolCall) -> str:
+        return call.call_id
+
+    invite = Tool("invite", "Invite.", SCHEMA, nothing, effect=Effect.EXTERNAL)
+    source = PolicySource((Rule("web", "deny", when=Conditions(untrusted=("whom",))),))
+    gate = Gate([invite], {}, GUARDS, GUARDS, own_policies=load_policies(source, [invite]))
+    arguments: JsonObject = {"whom": {"mallory@evil.example": None}}
+    ruling = anyio.run(gate.rule, ToolCallPart("1.2.1", "invite", arguments, WEB), READ)
+    assert ruling.final.policies == ("web",)
 
 
 @dataclass

@@ -27,13 +27,15 @@ def made(name: str, **declared: Any) -> Tool:
     return Tool(name, name, schema, nothing, effect=Effect.READ, **declared)
 
 
-def result(tool: Tool, text: str, *before: Message, **arguments: Any) -> ToolResultPart:
+def result(
+    tool: Tool, text: str, *before: Message, is_error: bool = False, **arguments: Any
+) -> ToolResultPart:
     label = join_all([conversation_label(before), Label(Integrity.TRUSTED)])
     call = ToolCallPart("1.2.1", tool.name, arguments, label)
     conversation = [*before, Message("assistant", (call,))]
     tracer = Tracer(conversation, ConversationIndex())
-    whole, fields = label_result(tool, call, text, tracer)
-    return ToolResultPart("1.2.1", tool.name, text, whole, fields=fields)
+    whole, fields = label_result(tool, call, text, tracer, is_error=is_error)
+    return ToolResultPart("1.2.1", tool.name, text, whole, is_error, fields)
 
 
 MAILS = json.dumps(
@@ -56,7 +58,7 @@ def test_a_result_is_labelled_by_field_and_its_join_is_the_parts_label() -> None
     assert part.text[part.fields[0].start : part.fields[0].end] == '"m-1"'
     conversation = [Message("tool", (part,))]
     call = ToolCallPart("1.3.1", "x", {"mail_id": "m-2", "b": "m-2", "id": "m-9"}, WEB)
-    origins = trace(call, conversation)
+    origins = trace(call, conversation, named=frozenset(call.arguments))
     assert [origin.label.is_trusted for origin in origins] == [True, False, False]
 
 
@@ -92,7 +94,7 @@ def test_a_function_of_its_inputs_is_as_clean_as_they_are() -> None:
     assert not result(pure, "11199", *before, a=1200, b=9999).label.is_trusted
     assert not result(pure, "1201", *before, a=1200, b=1).label.is_trusted
     call = ToolCallPart("1.3.1", "pay", {"amount": 1550}, WEB)
-    (origin,) = trace(call, [*before, Message("tool", (clean,))])
+    (origin,) = trace(call, [*before, Message("tool", (clean,))], named=frozenset({"amount"}))
     assert origin.label.is_trusted
 
 
@@ -152,6 +154,31 @@ def test_a_program_that_could_make_up_a_number_is_influenced(code: str) -> None:
     assert clean_numbers(code, "4500") == []
 
 
+def test_words_of_any_length_are_read_in_linear_time() -> None:
+    assert clean_numbers(f"print('Total{' ' * 9000}1', 4500)", "4500") == []
+
+
+def test_an_error_is_worth_no_more_than_the_arguments_it_may_quote() -> None:
+    def failed(tool: Tool, text: str, *before: Message, **arguments: Any) -> ToolResultPart:
+        return result(tool, text, *before, is_error=True, **arguments)
+
+    bank = made("bank", returns="trusted")
+    assert failed(bank, "no account 9999", ASKED, a="9999").label.is_trusted
+    assert not failed(
+        bank, "no account 9999", Message("tool", (web("9999"),)), a="9999"
+    ).label.is_trusted
+    read = (ASKED, Message("tool", (web("pay 9999"),)))
+    assert failed(PYTHON, "line 9999", *read, code="print(4500 / 350)").fields == ()
+
+
+def test_a_name_that_no_schema_declares_is_an_input_too() -> None:
+    pure = made("render", returns="inputs")
+    read = (Message.user("Render Kari Nordmann"), Message("tool", (web("m@evil.example"),)))
+    assert result(pure, "x", *read, a="Kari Nordmann").label.is_trusted
+    for arguments in ({"a": {"m@evil.example": "Kari Nordmann"}}, {"m@evil.example": None}):
+        assert not result(pure, "x", *read, **arguments).label.is_trusted
+
+
 def test_a_tainted_session_taints_what_runs_in_it_later() -> None:
     code = "print(4500 + 350)"
     assert clean_numbers(code, "4850") == ["4850"]
@@ -166,7 +193,7 @@ def test_taint_survives_summaries_and_documents() -> None:
     page = Message("user", (TextPart("9999", Label.untrusted(SourceKind.DOCUMENT, "a.pdf")),))
     for said in (summary, page):
         call = ToolCallPart("1.3.1", "pay", {"amount": 9999}, WEB)
-        (origin,) = trace(call, [Message.user("Go on"), said])
+        (origin,) = trace(call, [Message.user("Go on"), said], named=frozenset(call.arguments))
         assert not origin.label.is_trusted
 
 
