@@ -32,7 +32,6 @@ _ANYWHERE: dict[str, tuple[str, list[str]]] = {
     "moe": ("moe.cpp", []),
     "forward": ("forward.cpp", []),
     "team": ("team.cpp", []),
-    "levels": ("levels.cpp", []),
     "portable": ("level_float.cpp", ["-DAGENTKIT_VECTOR_BYTES=16"]),
     "decode": ("decode.cpp", []),
     "decode_step": ("decode_step.cpp", []),
@@ -46,6 +45,9 @@ _X86: dict[str, tuple[str, list[str]]] = {
     "avx512": ("level_float.cpp", ["-DAGENTKIT_VECTOR_BYTES=64", *_AVX512]),
     "decode_avx2": ("decode_level.cpp", ["-DAGENTKIT_VECTOR_BYTES=32", "-mavx2", "-mfma"]),
     "decode_avx512": ("decode_level.cpp", ["-DAGENTKIT_VECTOR_BYTES=64", *_AVX512]),
+}
+# What an older compiler may refuse: the library is then built without, and says so.
+_OPTIONAL: dict[str, tuple[str, list[str]]] = {
     "avx512_bf16": ("level_bf16.cpp", ["-DAGENTKIT_VECTOR_BYTES=64", *_BF16]),
     "amx": ("level_amx.cpp", ["-DAGENTKIT_VECTOR_BYTES=64", *_BF16, *_AMX]),
 }
@@ -90,44 +92,68 @@ def _run(command: list[str]) -> None:
 def build(target: Path | None = None, *, extra_flags: tuple[str, ...] = ()) -> Path:
     """Compile and link; return the library's path. The target is replaced in one step.
 
-    ``extra_flags``: for instance ``-fsanitize=address``. Raises ``BuildFailed``.
+    ``extra_flags``: for instance ``-fsanitize=address``. An instruction set that the compiler does
+    not know is left out, with a line on stderr. Raises ``BuildFailed``.
     """
     if sys.platform == "win32":
         raise BuildFailed("the kernels are not built on Windows")
     target = target or library_path()
-    compiler = _compiler()
-    x86 = platform.machine().lower() in {"x86_64", "amd64"}
-    units = {**_ANYWHERE, **(_X86 if x86 else {})}
-    flags = [*_COMMON, *(["-DAGENTKIT_X86"] if x86 else []), *extra_flags]
-    digest = f'-DAGENTKIT_SOURCES="{sources_digest()}"'
     with tempfile.TemporaryDirectory(prefix="agentkit-build-") as name:
         folder = Path(name)
-        commands = [
-            [
-                compiler,
-                *flags,
-                *own,
-                digest,
-                "-c",
-                str(SOURCES / source),
-                "-o",
-                f"{folder / unit}.o",
-            ]
-            for unit, (source, own) in units.items()
-        ]
-        with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-            list(pool.map(_run, commands))
-        objects = [f"{folder / unit}.o" for unit in units]
-        linked = folder / "linked.so"
-        static = (
-            ["-static-libgcc", "-static-libstdc++", "-Wl,--exclude-libs,ALL"]
-            if sys.platform == "linux"
-            else []
-        )
-        _run([compiler, "-shared", "-pthread", *static, *extra_flags, *objects, "-o", str(linked)])
+        compiler = _Compiler(_compiler(), list(extra_flags), folder)
+        linked = compiler.link(compiler.compile_all())
         target.parent.mkdir(exist_ok=True)
         beside = target.with_name(f".{target.name}.{os.getpid()}")
         shutil.copyfile(linked, beside)
         beside.chmod(0o755)
         beside.replace(target)
     return target
+
+
+class _Compiler:
+    """One compiler with its flags, and the folder for what it makes."""
+
+    def __init__(self, command: str, extra: list[str], folder: Path) -> None:
+        x86 = platform.machine().lower() in {"x86_64", "amd64"}
+        self._command, self._extra, self._folder = command, extra, folder
+        self._units = {**_ANYWHERE, **(_X86 if x86 else {})}
+        self._optional = _OPTIONAL if x86 else {}
+        self._defines = [f'-DAGENTKIT_SOURCES="{sources_digest()}"']
+        self._defines += ["-DAGENTKIT_X86"] if x86 else []
+
+    def compile_all(self) -> list[str]:
+        """Compile every unit; return the objects. The levels come last: they name the others."""
+        with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+            needed = [pool.submit(self._compile, unit, *self._units[unit]) for unit in self._units]
+            optional = {
+                unit: pool.submit(self._compile, unit, *self._optional[unit])
+                for unit in self._optional
+            }
+        objects = [one.result() for one in needed]
+        for unit, one in optional.items():
+            try:
+                objects.append(one.result())
+            except BuildFailed as error:
+                sys.stderr.write(f"built without {unit}: {error}\n")
+            else:
+                self._defines.append(f"-DAGENTKIT_{unit.upper()}")
+        return [*objects, self._compile("levels", "levels.cpp", [])]
+
+    def link(self, objects: list[str]) -> Path:
+        """Link the library, with the compiler's own runtime in it where that can be had."""
+        linked = self._folder / "linked.so"
+        shared = [self._command, "-shared", "-pthread", *self._extra, *objects, "-o", str(linked)]
+        if sys.platform != "linux":
+            _run(shared)
+            return linked
+        try:
+            _run([*shared, "-static-libgcc", "-static-libstdc++", "-Wl,--exclude-libs,ALL"])
+        except BuildFailed:
+            _run(shared)
+        return linked
+
+    def _compile(self, unit: str, source: str, own: list[str]) -> str:
+        made = f"{self._folder / unit}.o"
+        flags = [*_COMMON, *self._extra, *own, *self._defines]
+        _run([self._command, *flags, "-c", str(SOURCES / source), "-o", made])
+        return made

@@ -12,18 +12,22 @@ import torch
 
 from agentkit.errors import ModelError
 
+from .layer import PANEL
+
 if TYPE_CHECKING:
     from .dispatch import KernelLibrary
     from .layer import MoeShape
 
 __all__ = [
+    "DECODE_FUNCTIONS",
     "NativeDecoderLayer",
     "NativeDecoderShape",
     "NativeKv",
     "NativeLinear",
     "NativeRow",
+    "Signatures",
+    "check_packed",
     "check_step",
-    "declare_decode",
     "linear_bias",
     "native_linear",
     "run_linear",
@@ -116,20 +120,37 @@ class NativeRow(ctypes.Structure):
     )
 
 
-def declare_decode(functions: ctypes.CDLL) -> None:
-    """Give the decode step's functions their types."""
-    pointer, size, status = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
-    linear = ctypes.POINTER(NativeLinear)
-    signatures: dict[str, tuple[type | None, list[type]]] = {
-        "agentkit_linear_run": (status, [linear, pointer, ctypes.c_int32, size, pointer]),
-        "agentkit_decode_open": (pointer, [ctypes.POINTER(NativeDecoderShape)]),
-        "agentkit_decode_close": (None, [pointer]),
-        "agentkit_decode_step": (status, [pointer, ctypes.POINTER(NativeRow), size]),
-    }
-    for name, (result, arguments) in signatures.items():
-        function = getattr(functions, name)
-        function.restype = result
-        function.argtypes = arguments
+Signatures = dict[str, tuple[type | None, list[type]]]
+"""What C functions return and take, by name."""
+
+_POINTER, _SIZE, _STATUS = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
+DECODE_FUNCTIONS: Signatures = {
+    "agentkit_linear_run": (
+        _STATUS,
+        [ctypes.POINTER(NativeLinear), _POINTER, ctypes.c_int32, _SIZE, _POINTER],
+    ),
+    "agentkit_decode_open": (_POINTER, [ctypes.POINTER(NativeDecoderShape)]),
+    "agentkit_decode_close": (None, [_POINTER]),
+    "agentkit_decode_step": (_STATUS, [_POINTER, ctypes.POINTER(NativeRow), _SIZE]),
+}
+
+
+def check_packed(
+    name: str, tensor: torch.Tensor | None, dtype: torch.dtype, size: tuple[int, ...]
+) -> None:
+    """Raise ``ModelError`` unless C++ can read ``tensor`` as ``size`` elements of ``dtype``."""
+    if (
+        tensor is None
+        or not tensor.is_cpu
+        or tensor.dtype != dtype
+        or tuple(tensor.shape) != size
+        or not tensor.is_contiguous()
+    ):
+        found = "missing" if tensor is None else f"{tensor.dtype} {list(tensor.shape)}"
+        raise ModelError(
+            f"{name} of packed weights is {found}, not {dtype} {list(size)}",
+            cure="pack the weights again",
+        )
 
 
 def native_linear(
@@ -140,8 +161,15 @@ def native_linear(
 ) -> NativeLinear:
     """Describe a linear layer packed as ``down`` of a layer with one expert (``pack_matrix``).
 
-    ``bias``: fp32 [padded outputs], see ``linear_bias``.
+    ``bias``: fp32 [padded outputs], see ``linear_bias``. Raises ``ModelError`` for a tensor of
+    another size.
     """
+    panels, inputs = shape.padded_hidden // PANEL, shape.padded_intermediate
+    check_packed("words", words, torch.int32, (panels, inputs // shape.weights.depth, PANEL))
+    if shape.weights.quantised:
+        check_packed("scales", scales, torch.bfloat16, (panels, inputs // shape.group, PANEL))
+    if bias is not None:
+        check_packed("bias", bias, torch.float32, (shape.padded_hidden,))
     return NativeLinear(
         shape.intermediate,
         shape.hidden,
@@ -157,6 +185,11 @@ def linear_bias(shape: MoeShape, bias: torch.Tensor | None) -> torch.Tensor | No
     """Return ``bias`` [outputs] in fp32, padded as the outputs are."""
     if bias is None:
         return None
+    if tuple(bias.shape) != (shape.hidden,):
+        raise ModelError(
+            f"the bias is {list(bias.shape)}, the linear layer wants [{shape.hidden}]",
+            cure="pass one number for each output",
+        )
     missing = shape.padded_hidden - shape.hidden
     return torch.nn.functional.pad(bias.detach().float(), (0, missing)).contiguous()
 
@@ -168,7 +201,7 @@ def run_linear(native: KernelLibrary, linear: NativeLinear, x: torch.Tensor) -> 
             f"x is {list(x.shape)}, the linear layer wants [rows, {linear.inputs}]",
             cure="pass rows of the layer's inputs",
         )
-    x = x.detach().contiguous()
+    x = x.detach().resolve_neg().contiguous()
     out = torch.empty((len(x), linear.outputs), dtype=x.dtype)
     native.follow_torch_threads()
     status = native.functions.agentkit_linear_run(

@@ -20,7 +20,8 @@ import torch
 from agentkit.errors import ModelError
 
 from .build import library_path, sources_digest
-from .decode import declare_decode
+from .decode import DECODE_FUNCTIONS, Signatures, check_packed
+from .layer import PANEL
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,6 +38,7 @@ __all__ = [
 ]
 
 _ABI = 1
+_GATE_COLUMNS = PANEL // 2
 _ACTIVATIONS = {torch.float32: 0, torch.bfloat16: 1}
 _TEAM_SYMBOLS = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")
 
@@ -73,6 +75,24 @@ class NativeLayer(ctypes.Structure):
     )
 
 
+_POINTER, _SIZE = ctypes.c_void_p, ctypes.c_int64
+_LAYER = ctypes.POINTER(NativeLayer)
+_IDENTITY: Signatures = {
+    "agentkit_moe_abi": (ctypes.c_int32, []),
+    "agentkit_moe_sources": (ctypes.c_char_p, []),
+}
+_FUNCTIONS: Signatures = {
+    "agentkit_moe_best_level": (ctypes.c_char_p, []),
+    "agentkit_moe_level": (ctypes.c_char_p, []),
+    "agentkit_moe_use_level": (ctypes.c_int32, [ctypes.c_char_p]),
+    "agentkit_moe_use_threads": (None, [ctypes.c_int32]),
+    "agentkit_moe_borrow_team": (None, [_POINTER, _POINTER, _POINTER]),
+    "agentkit_moe_run": (ctypes.c_int32, [_LAYER, _POINTER, _SIZE, _POINTER, _POINTER, _POINTER]),
+    "agentkit_moe_route_and_run": (ctypes.c_int32, [_LAYER, _POINTER, _SIZE, _POINTER, _POINTER]),
+    "agentkit_moe_read": (ctypes.c_uint64, [_POINTER, _SIZE]),
+}
+
+
 class KernelLibrary:
     """One loaded library. Calls release the interpreter's lock and are serialised inside."""
 
@@ -81,34 +101,20 @@ class KernelLibrary:
             self._c = ctypes.CDLL(str(path))
         except OSError as error:
             raise LibraryUnusable(f"{path.name} cannot be loaded: {error}") from error
-        self._declare()
+        # Who it is comes first: a library of other sources may lack what is declared behind it.
+        self._declare(_IDENTITY)
         if self._c.agentkit_moe_abi() != _ABI:
             raise LibraryUnusable(f"{path.name} has another interface version")
         built_from = str(self._c.agentkit_moe_sources().decode())
         if built_from != sources_digest():
             raise LibraryUnusable(f"{path.name} was built from other sources")
+        self._declare(_FUNCTIONS)
+        self._declare(DECODE_FUNCTIONS)
         self._threads = 0
         self.team = "own"
         self.borrow_torch_team()
 
-    def _declare(self) -> None:
-        pointer, size = ctypes.c_void_p, ctypes.c_int64
-        layer = ctypes.POINTER(NativeLayer)
-        signatures: dict[str, tuple[type | None, list[type]]] = {
-            "agentkit_moe_abi": (ctypes.c_int32, []),
-            "agentkit_moe_sources": (ctypes.c_char_p, []),
-            "agentkit_moe_best_level": (ctypes.c_char_p, []),
-            "agentkit_moe_level": (ctypes.c_char_p, []),
-            "agentkit_moe_use_level": (ctypes.c_int32, [ctypes.c_char_p]),
-            "agentkit_moe_use_threads": (None, [ctypes.c_int32]),
-            "agentkit_moe_borrow_team": (None, [pointer, pointer, pointer]),
-            "agentkit_moe_run": (ctypes.c_int32, [layer, pointer, size, pointer, pointer, pointer]),
-            "agentkit_moe_route_and_run": (
-                ctypes.c_int32,
-                [layer, pointer, size, pointer, pointer],
-            ),
-            "agentkit_moe_read": (ctypes.c_uint64, [pointer, size]),
-        }
+    def _declare(self, signatures: Signatures) -> None:
         for name, (result, arguments) in signatures.items():
             try:
                 function = getattr(self._c, name)
@@ -116,7 +122,6 @@ class KernelLibrary:
                 raise LibraryUnusable(f"the library has no {name}") from error
             function.restype = result
             function.argtypes = arguments
-        declare_decode(self._c)
 
     @property
     def functions(self) -> ctypes.CDLL:
@@ -231,8 +236,13 @@ def _native(packed: PackedExperts, activations: torch.dtype) -> object:
 
 
 def native_layer(packed: PackedExperts, activations: torch.dtype) -> NativeLayer:
-    """Return a new C struct of ``packed``; it points into the tensors, which must outlive it."""
+    """Return a new C struct of ``packed``; it points into the tensors, which must outlive it.
+
+    Raises ``ModelError`` for a tensor that is not as ``PackedExperts`` describes it: C++ would read
+    past its end.
+    """
     shape = packed.shape
+    _check_tensors(packed)
     return NativeLayer(
         shape.hidden,
         shape.intermediate,
@@ -250,6 +260,28 @@ def native_layer(packed: PackedExperts, activations: torch.dtype) -> NativeLayer
         shape.gate_limit,
         *(None if tensor is None else tensor.data_ptr() for tensor in packed.tensors),
     )
+
+
+def _check_tensors(packed: PackedExperts) -> None:
+    shape = packed.shape
+    panels = shape.matrices, shape.padded_intermediate // _GATE_COLUMNS
+    outward = shape.matrices, shape.padded_hidden // PANEL
+    hidden, inner, depth = shape.padded_hidden, shape.padded_intermediate, shape.weights.depth
+    check_packed("gate_up", packed.gate_up, torch.int32, (*panels, hidden // depth, PANEL))
+    check_packed("down", packed.down, torch.int32, (*outward, inner // depth, PANEL))
+    if shape.weights.quantised:
+        up_scales, down_scales = packed.gate_up_scales, packed.down_scales
+        size = (*panels, hidden // shape.group, PANEL)
+        check_packed("gate_up_scales", up_scales, torch.bfloat16, size)
+        size = (*outward, inner // shape.group, PANEL)
+        check_packed("down_scales", down_scales, torch.bfloat16, size)
+    for name, tensor, wanted in (
+        ("gate_up_bias", packed.gate_up_bias, (*panels, PANEL)),
+        ("down_bias", packed.down_bias, (shape.matrices, hidden)),
+        ("router", packed.router, (shape.experts, hidden)),
+    ):
+        if tensor is not None:
+            check_packed(name, tensor, torch.float32, wanted)
 
 
 def open_library(path: Path | None = None) -> KernelLibrary:

@@ -127,7 +127,11 @@ class PackedExperts:
     gate_up_bias: torch.Tensor | None = None
     down_bias: torch.Tensor | None = None
     router: torch.Tensor | None = None
-    _native: dict[torch.dtype, object] = field(default_factory=dict, repr=False)
+    _native: dict[torch.dtype, object] = field(default_factory=dict, init=False, repr=False)
+
+    def __getstate__(self) -> dict[str, object]:
+        """Leave out the C structs: they point into this object's tensors, not into a copy's."""
+        return {**self.__dict__, "_native": {}}
 
     @property
     def tensors(self) -> tuple[torch.Tensor | None, ...]:

@@ -1,7 +1,8 @@
 """The expert kernel as torch operators, and the two functions the models call.
 
-Eager code takes the short way to the library; under ``torch.compile`` and ``torch.export`` the same
-calls become ``agentkit::moe_experts`` and ``agentkit::moe_routed``, whose fakes give the shapes.
+Eager code takes the short way to the library; where torch compiles, exports, traces, transforms or
+fakes, the same calls become ``agentkit::moe_experts`` and ``agentkit::moe_routed``, whose fakes
+give the shapes.
 Weights in a GPU's layout go to the Triton kernels. Inference only: there is no backward.
 """
 
@@ -10,6 +11,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
+from torch._C._functorch import peek_interpreter_stack
+from torch.jit._trace import is_tracing
+from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 from .dispatch import library
 from .gpu.layer import GpuExperts, GpuShape, GpuWeights
@@ -28,7 +32,7 @@ def experts_forward(
 
     ``x``: [tokens, hidden] fp32 or bf16, on a GPU also fp16; ``ids``, ``scores``: [tokens, top_k].
     """
-    if torch.compiler.is_compiling():
+    if not _is_eager(x):
         out: torch.Tensor = torch.ops.agentkit.moe_experts(x, ids, scores, *_flatten(packed))
         return out
     return _experts(x, ids, scores, packed)
@@ -42,10 +46,21 @@ def routed_forward(
     ``x``: [tokens, hidden] fp32 or bf16, on a GPU also fp16. The logits are [tokens, experts]; a
     tie goes to the lowest index, a score is the fp32 sigmoid of the logit.
     """
-    if torch.compiler.is_compiling():
+    if not _is_eager(x):
         out, logits = torch.ops.agentkit.moe_routed(x, *_flatten(packed))
         return out, logits
     return _routed(x, packed)
+
+
+def _is_eager(x: torch.Tensor) -> bool:
+    """Whether ``x`` is memory, and nothing records or replaces what is done with it."""
+    return (
+        not torch.compiler.is_compiling()
+        and type(x) is torch.Tensor
+        and not is_in_torch_dispatch_mode()
+        and peek_interpreter_stack() is None
+        and not is_tracing()  # type: ignore[no-untyped-call]  # torch has no type for it
+    )
 
 
 def _native_runs(x: torch.Tensor) -> bool:
@@ -63,7 +78,7 @@ def _experts(
     if native is None or not _native_runs(x):
         return reference_experts(x, ids, scores, packed)
     return native.run(
-        x.contiguous(),
+        x.resolve_neg().contiguous(),
         ids.to(torch.int64).contiguous(),
         scores.to(torch.float32).contiguous(),
         packed,
@@ -80,7 +95,7 @@ def _routed(
     native = library()
     if native is None or not _native_runs(x):
         return reference_routed(x, packed)
-    return native.run_routed(x.contiguous(), packed)
+    return native.run_routed(x.resolve_neg().contiguous(), packed)
 
 
 def _flatten(

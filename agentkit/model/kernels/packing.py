@@ -61,6 +61,7 @@ def pack_experts(
             cure="pass every routed expert and, where there is one, the shared expert last",
         )
     hidden, inner = shape.padded_hidden, shape.padded_intermediate
+    _check_rest(shape, gate_bias, up_bias, down_bias, router)
     gate_up, gate_up_scales = _allocate(shape, inner // _GATE, hidden)
     down, down_scales = _allocate(shape, hidden // PANEL, inner)
     for number, (gate, up, out) in enumerate(experts):
@@ -121,12 +122,36 @@ def unpack_columns(
     return columns.reshape(len(columns), -1)
 
 
+def _check_rest(
+    shape: MoeShape,
+    gate_bias: torch.Tensor | None,
+    up_bias: torch.Tensor | None,
+    down_bias: torch.Tensor | None,
+    router: torch.Tensor | None,
+) -> None:
+    if (gate_bias is None) != (up_bias is None):
+        raise ModelError(
+            "a bias of the gate without one of up, or the other way round",
+            cure="pass both, or none",
+        )
+    inner, outward = (shape.matrices, shape.intermediate), (shape.matrices, shape.hidden)
+    for name, tensor, size in (
+        ("bias of the gate", gate_bias, inner),
+        ("bias of up", up_bias, inner),
+        ("bias of down", down_bias, outward),
+        ("router", router, (shape.experts, shape.hidden)),
+    ):
+        if tensor is not None:
+            check_matrix(tensor, size, name)
+
+
 def check_matrix(tensor: torch.Tensor, size: tuple[int, int], name: str) -> None:
     """Raise ``ModelError`` if ``tensor``, called ``name``, is not of this size."""
     if tuple(tensor.shape) != size:
         raise ModelError(
             f"{name} is {list(tensor.shape)}, the layer's shape wants {list(size)}",
-            cure="pass weights as [inputs, outputs]; transpose what the model stores the other way",
+            cure="pass weights as [inputs, outputs], a router and biases as [experts, ...];"
+            " transpose what the model stores the other way",
         )
 
 
@@ -216,6 +241,8 @@ def _quantise(groups: torch.Tensor, weights: Weights) -> tuple[torch.Tensor, tor
         error = error.sum(dim=1)
         best_scale = torch.where(error < best_error, scale, best_scale)
         best_error = torch.minimum(error, best_error)
+    # Damage stays visible, as it does in int8.
+    best_scale = torch.where(extreme.isfinite(), best_scale, torch.nan)
     return _biased(_rounded(groups, best_scale, -8, 7), weights), best_scale
 
 

@@ -104,9 +104,12 @@ class BufferedLayer(DynamicLayer):  # type: ignore[misc]  # transformers is unty
             needed = self._held + tokens
             # Half as much again, so that growing costs a constant share; a window moves on by one.
             spare = max(_LEAST_ROOM, min(needed // 2, self.window) if self.window else needed // 2)
-            old_keys, old_values = self.keys, self.values
-            self._k = _grown(old_keys, keys, needed + spare)
-            self._v = _grown(old_values, values, needed + spare)
+            # Both or none: where memory ends in between, the layer stays as it was.
+            grown = (
+                _grown(self.keys, keys, needed + spare),
+                _grown(self.values, values, needed + spare),
+            )
+            self._k, self._v = grown
             self._at, self._owned, self.moved = 0, True, True
         return self._k, self._v
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING
 
 import pytest
@@ -37,6 +38,8 @@ FORMATS = [
     (Weights.INT4, 128),
 ]
 TOKENS = [0, 1, 2, 7, 8, 63, 64, 65, 512]
+# A NaN whose payload is all ones, as memory filled with 0xff holds them.
+FULL_NAN = struct.unpack("<f", b"\xff\xff\xff\x7f")[0]
 LEVELS = ["amx", "avx512_bf16", "avx512", "avx2", "portable"]
 # fp32 arithmetic against fp32 arithmetic; bf16 dot products round both factors to 8 bits.
 TOLERANCE = {
@@ -183,7 +186,7 @@ def test_ids_outside_the_experts_take_no_part(
 
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("weights", list(Weights))
-@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("bad", [float("nan"), FULL_NAN, float("inf"), -float("inf")])
 def test_nan_and_infinity_stay_in_their_row_and_are_not_lost(
     kernel: KernelLibrary,
     make_layer: Callable[..., PackedExperts],

@@ -77,6 +77,32 @@ def test_zero_weights_stay_zero() -> None:
             assert torch.equal(matrix, zero)
 
 
+@pytest.mark.parametrize("weights", [Weights.INT8, Weights.INT4])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_a_damaged_weight_is_not_quantised_away(weights: Weights, bad: float) -> None:
+    shape = MoeShape(32, 32, 1, 1, weights, 32)
+    gate, up, down = (torch.randn(32, 32) for _ in range(3))
+    gate[3, 5] = bad
+    unpacked, *_ = unpack_expert(pack_experts(shape, [(gate, up, down)]), 0)
+    assert not unpacked[3, 5].isfinite()
+    assert unpacked[:, :5].isfinite().all()
+
+
+@pytest.mark.parametrize("size", [(3, 32), (5, 32), (4, 40), (32, 4)])
+def test_a_router_of_another_size_is_refused(size: tuple[int, int]) -> None:
+    eye = torch.eye(32)
+    shape = MoeShape(32, 32, 4, 1, Weights.FLOAT32)
+    with pytest.raises(ModelError, match="router is"):
+        pack_experts(shape, [(eye, eye, eye)] * 4, router=torch.ones(size))
+
+
+def test_one_half_of_the_gates_bias_is_refused() -> None:
+    eye = torch.eye(32)
+    shape = MoeShape(32, 32, 2, 1, Weights.FLOAT32)
+    with pytest.raises(ModelError, match="without one of up"):
+        pack_experts(shape, [(eye, eye, eye)] * 2, gate_bias=torch.ones(2, 32))
+
+
 def test_quantised_weights_take_the_bytes_they_should() -> None:
     full = torch.randn(256, 256)
     size = 3 * 256 * 256

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import DynamicCache, Llama4TextConfig
 
+from agentkit.model.local import kv_buffers
 from agentkit.model.local.kv_buffers import KvBuffers
 from agentkit.model.local.kv_snapshot import take_snapshot
 
@@ -34,6 +35,30 @@ def _append(cache: DynamicCache, tokens: int, seed: int) -> list[tuple[torch.Ten
 
 def _state(cache: DynamicCache) -> list[torch.Tensor]:
     return [part for layer in cache.layers for part in (layer.keys, layer.values)]
+
+
+def test_a_growth_that_fails_half_way_leaves_the_layer_as_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cache = KvBuffers(CONFIG)
+    _append(cache, 5, 0)
+    layer, before = cache.layers[0], [part.clone() for part in _state(cache)]
+    grown = kv_buffers._grown
+    calls: list[int] = []
+
+    def run_out_of_memory(*given: Any) -> torch.Tensor:
+        calls.append(1)
+        if len(calls) > 1:
+            raise MemoryError
+        return grown(*given)
+
+    monkeypatch.setattr(kv_buffers, "_grown", run_out_of_memory)
+    capacity = layer.capacity
+    with pytest.raises(MemoryError):
+        layer.room(capacity, *_draw(1, 0))
+    assert layer.capacity == capacity
+    assert layer._v.shape == layer._k.shape
+    assert all(map(torch.equal, _state(cache), before))
 
 
 PARTS = st.lists(st.integers(1, 90), min_size=1, max_size=12)

@@ -63,6 +63,7 @@ extern "C" int32_t agentkit_linear_run(const agentkit_linear *linear, const void
   if (linear == nullptr || rows < 0 || !runnable(*linear)) return 1;
   if (activations != AGENTKIT_F32 && activations != AGENTKIT_BF16) return 1;
   if (rows == 0) return 0;
+  if (x == nullptr || out == nullptr) return 1;
   const std::lock_guard<TeamLock> guard(team_lock());
   const Level &now = level();
   const int64_t wide = (int64_t)linear->padded_inputs * 4, product = own_bytes(*linear);

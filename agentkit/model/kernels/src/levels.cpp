@@ -4,16 +4,29 @@
 
 namespace agentkit {
 
+// build.py says which units a compiler could make.
 #if defined(AGENTKIT_X86)
-extern const Level amx_level, avx512_bf16_level, avx512_level, avx2_level;
+extern const Level avx512_level, avx2_level;
+#endif
+#if defined(AGENTKIT_AVX512_BF16)
+extern const Level avx512_bf16_level;
+#endif
+#if defined(AGENTKIT_AMX)
+extern const Level amx_level;
 #endif
 extern const Level portable_level;
 
 namespace {
 
 const Level *const levels[] = {
+#if defined(AGENTKIT_AMX)
+    &amx_level,
+#endif
+#if defined(AGENTKIT_AVX512_BF16)
+    &avx512_bf16_level,
+#endif
 #if defined(AGENTKIT_X86)
-    &amx_level, &avx512_bf16_level, &avx512_level, &avx2_level,
+    &avx512_level, &avx2_level,
 #endif
     &portable_level,
 };

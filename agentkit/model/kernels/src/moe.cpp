@@ -37,6 +37,8 @@ bool runnable(const agentkit_moe_layer &l, bool routed) {
 int32_t run(const agentkit_moe_layer *layer, const void *x, int64_t tokens, const int64_t *ids,
             const float *scores, float *logits, void *out) {
   if (layer == nullptr || tokens < 0 || !runnable(*layer, ids == nullptr)) return 1;
+  const bool given = x && out && (ids ? scores != nullptr : logits != nullptr);
+  if (tokens > 0 && !given) return 1;
   const std::lock_guard<agentkit::TeamLock> guard(lock);
   const int64_t element = agentkit::element_bytes(layer->activations);
   const int64_t rows = layer->top_k + (layer->shared ? 1 : 0);

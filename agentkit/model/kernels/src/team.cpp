@@ -1,11 +1,13 @@
 #include "team.h"
 
+#include <pthread.h>
 #include <sched.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <new>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -148,6 +150,22 @@ TeamLock &team_lock() {
 }
 
 int team_size() { return wanted_threads; }
+
+namespace {
+
+// A fork waits for the call that runs, so that the child finds the lock and all buffers at rest. The
+// child has none of the parent's threads: OpenMP's would be waited for without end, ours are made anew.
+struct Forks {
+  Forks() {
+    pthread_atfork([] { team_lock().lock(); }, [] { team_lock().unlock(); },
+                   [] {
+                     new (&team_lock()) TeamLock;  // the child's thread has another number: it cannot unlock
+                     borrowed = Borrowed();
+                   });
+  }
+} const forks;
+
+}  // namespace
 
 void run_on_team(const Job &job) {
   if (borrowed.parallel && wanted_threads > 1) {

@@ -76,7 +76,7 @@ static inline Vec exponential(Vec x) {
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
   p = p * (r * r) + r + 1.0f;
-  return bits(bits(p) + (bits(shifted) << 23));
+  return p * bits((bits(shifted) << 23) + 0x3f800000);  // a product, so that NaN stays NaN
 }
 
 }  // namespace
