@@ -3,9 +3,10 @@
 A call arrives as a frame ``{"type": "call", "call": n, "name", "arguments": JSON text}`` and is
 answered by ``{"op": "answer", "call": n, "value": JSON text}`` or with ``"error"`` for a value.
 
-What is covered: only functions given to this very run are called, one at a time, with a JSON
-object; a run's calls are numbered without gaps, counted, bounded in size and end with the run's
-time. What a function returns is bounded too.
+What is covered: only functions given to this very run are called, one at a time, with an object of
+strict JSON, so that no NaN slips through a schema's bounds and no key stands twice; a run's calls
+are numbered without gaps, counted, bounded in size and end with the run's time. What a function
+returns is bounded too.
 What is not covered: what a function does with its arguments. They are the code's own choice, and
 so untrusted: whoever gives a function to code decides there.
 """
@@ -21,6 +22,7 @@ import anyio
 import structlog
 
 from agentkit.errors import AgentkitError, SandboxError, ToolError
+from agentkit.strict_json import JsonProblem, decode_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,12 +87,13 @@ class CallDesk:
             raise CallRefused("the code forged a call's arguments")
         answer: dict[str, Any] = {"op": "answer", "call": self._count}
         function = self._functions.get(name)
-        arguments = _parsed(text)
         if function is None:
             known = ", ".join(sorted(self._functions)) or "none"
             return {**answer, "error": f"no function {name[:_NAME_LENGTH]!r} here; there: {known}"}
-        if arguments is None:
-            return {**answer, "error": f"{name}: its arguments are no JSON object"}
+        try:
+            arguments = _parsed(text)
+        except JsonProblem as problem:
+            return {**answer, "error": f"{name}: its arguments are not accepted. {problem}"}
         return {**answer, **await self._call(name, function, arguments)}
 
     async def _call(
@@ -117,9 +120,9 @@ class CallDesk:
         return {"value": value}
 
 
-def _parsed(text: str) -> JsonObject | None:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
+def _parsed(text: str) -> JsonObject:
+    """Return a call's arguments. Raises ``JsonProblem`` for what a model's call may not hold."""
+    value, end = decode_json(text)
+    if end != len(text) or not isinstance(value, dict):
+        raise JsonProblem("They are no JSON object.")
+    return value

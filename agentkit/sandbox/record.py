@@ -9,10 +9,12 @@ What is not covered: what a value, an output or a file *says*; that is for the g
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+import math
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from agentkit.sandbox.artifacts import ARTIFACTS, taken_artifacts
 from agentkit.sandbox.interface import Artifact, Execution, ExitReason, Limits, ResourceUsage
+from agentkit.strict_json import unique_keys
 
 if TYPE_CHECKING:
     from agentkit.messages import JsonValue
@@ -143,11 +145,21 @@ def _value(text: object) -> JsonValue:
     return value
 
 
-def _refuse_constant(name: str) -> None:
+def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(f"{digits[:20]} is no finite number")
+    return value
+
+
+# Not as strict as for a call's arguments: a cell's large integer is its value.
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=unique_keys, parse_constant=_refuse_constant, parse_float=_finite
+)
 
 
 def _text(value: object) -> str:

@@ -90,6 +90,11 @@ def test_output_never_exceeds_its_limit(parts: list[tuple[int | None, str]], lim
     assert execution.ok == (whole <= limit)
 
 
+@pytest.mark.parametrize("text", ["NaN", "[-Infinity]", "1e999", '{"a": 1, "a": 2}'])
+def test_a_forged_value_that_is_no_json_is_no_value(text: str) -> None:
+    assert RunRecord(Limits()).finished({"exit": "ok", "value": text}, 0.0).value is None
+
+
 def test_forged_artifacts_are_dropped_and_named() -> None:
     good = base64.b64encode(b"ok").decode()
     record = RunRecord(Limits(file_bytes=4))

@@ -230,6 +230,28 @@ def test_no_frame_breaks_the_desk(frame: dict[str, Any]) -> None:
     anyio.run(main)
 
 
+NOT_STRICT = [
+    '{"n": NaN}', '{"n": -Infinity}', '{"n": 1e999}', '{"n": 9007199254740993}', '{"n": "\\ud800"}',
+    '{"n": 1, "n": 2}', '{"a": {"n": 1, "n": 2}}', '{"n": 1} {}',
+    '{"n": ' + "[" * 99 + "]" * 99 + "}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments", NOT_STRICT)
+def test_arguments_that_no_schema_could_bound_never_reach_a_function(arguments: str) -> None:
+    """NaN is neither below nor above a maximum, and of two equal keys each reader sees another."""
+
+    async def called(arguments: JsonObject) -> JsonValue:
+        raise AuditError("called")
+
+    async def main() -> dict[str, Any]:
+        desk = CallDesk({"pay": called}, LIMITS, 0, anyio.current_time() + 5)
+        frame = {"type": "call", "call": 1, "name": "pay", "arguments": arguments}
+        return await desk.answer(frame)
+
+    assert anyio.run(main)["error"].startswith("pay: its arguments are not accepted. ")
+
+
 @pytest.mark.parametrize("name", ["", "a b", "class", "__import__", "1x", "a.b", "None"])
 def test_names_that_are_none_are_refused(name: str) -> None:
     with pytest.raises(SandboxError, match="no name for a function"):
