@@ -2,7 +2,8 @@
 
 Everything here was written by the code. A kind is a promise about how content may be displayed, so
 it is given only where the content keeps it: a ``.png`` without PNG's signature is a file like any
-other. HTML and SVG can hold scripts: who shows them does so in a frame without rights.
+other, and so is JSON too large to be looked through. HTML and SVG can hold scripts: who shows them
+does so in a frame without rights.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import base64
 import binascii
 import json
 import mimetypes
+from itertools import islice
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,7 @@ __all__ = ["ARTIFACTS", "safe_name", "taken_artifacts"]
 ARTIFACTS = 64
 
 _NAME_LENGTH = 200
+_JSON_BYTES = 1 << 20  # the most that is parsed to learn whether it is JSON
 _PNG = b"\x89PNG\r\n\x1a\n"
 _MEDIA_TYPES = mimetypes.MimeTypes()
 _KINDS = {
@@ -57,10 +60,12 @@ def taken_artifacts(frame: dict[str, Any], limit: int) -> tuple[tuple[Artifact, 
     """Return the artifacts of a ``result`` frame, and the names of those that were not taken.
 
     ``limit``: bytes of all of them together. The frame's ``artifacts`` is name → base64 of files,
-    ``shown`` a list of ``{"kind", "data": base64}`` in the order they were shown.
+    of which the first ``ARTIFACTS`` are looked at, ``shown`` a list of ``{"kind", "data": base64}``
+    in the order they were shown.
     """
     taken: list[Artifact] = []
-    dropped: list[object] = []
+    given = frame.get("artifacts")
+    dropped: list[object] = [*given][ARTIFACTS:] if isinstance(given, dict) else []
     for name, data, media_type, kind in (*_files(frame), *_shown(frame)):
         safe = safe_name(name) if isinstance(name, str) else None
         if safe is None or data is None or len(data) > limit or len(taken) == ARTIFACTS:
@@ -74,7 +79,7 @@ def taken_artifacts(frame: dict[str, Any], limit: int) -> tuple[tuple[Artifact, 
 
 def _files(frame: dict[str, Any]) -> Iterator[tuple[object, bytes | None, str, None]]:
     given = frame.get("artifacts")
-    for name, encoded in given.items() if isinstance(given, dict) else ():
+    for name, encoded in islice(given.items(), ARTIFACTS) if isinstance(given, dict) else ():
         yield name, _bytes(encoded), "", None
 
 
@@ -104,6 +109,8 @@ def _kept(kind: ArtifactKind, data: bytes) -> ArtifactKind:
         return kind
     if kind is ArtifactKind.PNG:
         return kind if data.startswith(_PNG) else ArtifactKind.FILE
+    if kind is ArtifactKind.JSON and len(data) > _JSON_BYTES:
+        return ArtifactKind.FILE
     try:
         text = data.decode("utf-8")
         if kind is ArtifactKind.JSON:

@@ -1,6 +1,9 @@
 """Length-prefixed JSON frames: how a session talks to the process that runs its code.
 
 A frame is four bytes, big-endian, the length of the body; then the body, one JSON object as ASCII.
+Honest frames are long by their strings only. What has more than that is refused before it is
+parsed: a million empty lists take little room as text, much memory as objects, and the time of
+whoever parses them.
 The file has no imports from agentkit: it is copied into the docker image beside the runner.
 """
 
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["FrameError", "FrameReader", "encode_frame"]
 
 _HEADER = struct.Struct(">I")
+_STRUCTURE = 1 << 18
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 
@@ -56,6 +60,8 @@ class FrameReader:
 
 
 def _decode(body: bytes) -> dict[str, Any]:
+    if len(body) > _STRUCTURE and _structure(body) > _STRUCTURE:
+        raise FrameError(f"a frame of more than {_STRUCTURE} bytes besides its strings")
     try:
         message = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -63,3 +69,10 @@ def _decode(body: bytes) -> dict[str, Any]:
     if not isinstance(message, dict):
         raise FrameError(f"a frame that is no JSON object but {type(message).__name__}")
     return message
+
+
+def _structure(body: bytes) -> int:
+    """Return how many bytes of ``body`` are in no string, or where there are more its quotes."""
+    plain = body.replace(rb"\\", b"").replace(rb"\"", b"")  # escapes stand in strings only
+    quotes = plain.count(b'"')
+    return quotes if quotes > _STRUCTURE else sum(map(len, plain.split(b'"')[::2]))

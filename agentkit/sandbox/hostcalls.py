@@ -22,6 +22,7 @@ import anyio
 import structlog
 
 from agentkit.errors import AgentkitError, SandboxError, ToolError
+from agentkit.sandbox.aside import LARGE, aside
 from agentkit.strict_json import JsonProblem, decode_json
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class CallDesk:
             known = ", ".join(sorted(self._functions)) or "none"
             return {**answer, "error": f"no function {name[:_NAME_LENGTH]!r} here; there: {known}"}
         try:
-            arguments = _parsed(text)
+            arguments = await aside(len(text) > LARGE, _parsed, text)
         except JsonProblem as problem:
             return {**answer, "error": f"{name}: its arguments are not accepted. {problem}"}
         return {**answer, **await self._call(name, function, arguments)}

@@ -20,10 +20,16 @@ __all__ = ["forbidden_import"]
 
 _FUNCTIONS = {"__import__", "import_module"}
 _SHOWN = 12
+_CHARACTERS = 1 << 16  # a tree takes a thousand times the memory of its text
 
 
 def forbidden_import(code: str, allowed: ImportAllowlist) -> str:
     """Return what is wrong with the imports of ``code`` as a sentence; empty where nothing is."""
+    if len(code) > _CHARACTERS:
+        return (
+            f"the code's imports cannot be read: it has {len(code)} characters, of which at most "
+            f"{_CHARACTERS} are read; give its data as files"
+        )
     try:
         tree = ast.parse(code)
     except SyntaxError:

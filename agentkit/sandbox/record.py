@@ -13,6 +13,7 @@ import math
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from agentkit.sandbox.artifacts import ARTIFACTS, taken_artifacts
+from agentkit.sandbox.aside import LARGE
 from agentkit.sandbox.interface import Artifact, Execution, ExitReason, Limits, ResourceUsage
 from agentkit.strict_json import unique_keys
 
@@ -20,12 +21,20 @@ if TYPE_CHECKING:
     from agentkit.messages import JsonValue
     from agentkit.sandbox.interface import OutputObserver, Stream
 
-__all__ = ["RunRecord"]
+__all__ = ["RunRecord", "is_large"]
 
 _VALUE_BYTES = 1 << 20
 _NUMBER = 1e12  # larger than any honest count of seconds
 _STREAMS: dict[int, Stream] = {1: "stdout", 2: "stderr"}
 _FROM_INSIDE = {reason.value for reason in ExitReason}
+
+
+def is_large(frame: dict[str, Any]) -> bool:
+    """Whether a ``result`` frame holds so much that it is not to be read in the event loop."""
+    value = frame.get("value")
+    return bool(frame.get("artifacts") or frame.get("shown")) or (
+        isinstance(value, str) and len(value) > LARGE
+    )
 
 
 class RunRecord:
@@ -76,9 +85,10 @@ class RunRecord:
         artifacts, left_out = taken_artifacts(frame, self._limits.file_bytes)
         reported = frame.get("dropped_files")
         left_out += reported if isinstance(reported, list) else []
+        count = len(left_out) + _integer(frame.get("dropped_more"))
         self._dropped += _integer(frame.get("dropped_output"))
         if exit_reason is ExitReason.OK:
-            error = self._over(left_out)
+            error = self._over(count, left_out)
             exit_reason = ExitReason.OUTPUT if error else ExitReason.OK
         usage = ResourceUsage(
             wall_s=wall_s,
@@ -120,15 +130,15 @@ class RunRecord:
             state_lost=state_lost,
         )
 
-    def _over(self, dropped_files: list[object]) -> str:
+    def _over(self, count: int, dropped_files: list[object]) -> str:
         """Return what was over the limits as a sentence; empty where nothing was."""
         parts = []
         if self._dropped:
             parts.append(f"output was cut at {self._limits.output_bytes} bytes")
-        if dropped_files:
+        if count:
             names = ", ".join(repr(_text(name)[:80]) for name in dropped_files[:5])
             parts.append(
-                f"{len(dropped_files)} file(s) not taken, over {self._limits.file_bytes} bytes "
+                f"{count} file(s) not taken, over {self._limits.file_bytes} bytes "
                 f"in all, over {ARTIFACTS} files or badly named: {names}"
             )
         return "; ".join(parts)

@@ -6,7 +6,7 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 from agentkit.errors import SandboxError
-from agentkit.sandbox.artifacts import safe_name
+from agentkit.sandbox.artifacts import ARTIFACTS, safe_name
 from agentkit.sandbox.hostcalls import declared
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def request(
         "code": code,
         "timeout_s": seconds,
         "file_bytes": limits.file_bytes,
+        "file_count": ARTIFACTS,
         "output_bytes": limits.output_bytes,
         "flood_bytes": limits.output_bytes * FLOOD_FACTOR,
         "reply_bytes": frame_bytes(limits),

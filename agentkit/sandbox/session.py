@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import anyio
 
 from agentkit.errors import SandboxError
+from agentkit.sandbox.aside import LARGE, aside
 from agentkit.sandbox.egress import EgressDoor
 from agentkit.sandbox.frames import FrameError
 from agentkit.sandbox.hostcalls import CallDesk, CallRefused, CallUnanswered, serving
 from agentkit.sandbox.imports import forbidden_import
 from agentkit.sandbox.interface import Execution, ExitReason, Limits
-from agentkit.sandbox.record import RunRecord
+from agentkit.sandbox.record import RunRecord, is_large
 from agentkit.sandbox.request import CODE_BYTES, OUTER_GRACE_S, request
 
 if TYPE_CHECKING:
@@ -157,9 +158,11 @@ class WorkerSession:
         if len(code) > CODE_BYTES:
             text = f"the code has {len(code)} characters; at most {CODE_BYTES} are run"
             return record.stopped(ExitReason.ERROR, text, 0.0, state_lost=False)
-        forbidden = "" if self._imports is None else forbidden_import(code, self._imports)
-        if forbidden:
-            return record.stopped(ExitReason.VIOLATION, forbidden, 0.0, state_lost=False)
+        if self._imports is not None:
+            large = len(code) > LARGE
+            forbidden = await aside(large, forbidden_import, code, self._imports)
+            if forbidden:
+                return record.stopped(ExitReason.VIOLATION, forbidden, 0.0, state_lost=False)
         if id(self) in serving.get():
             raise SandboxError(
                 "a host function cannot run code in the session that waits for it",
@@ -288,7 +291,8 @@ class WorkerSession:
                         elif frame.get("type") == "call":
                             await worker.send(await desk.answer(frame))
                         else:
-                            finished = record.finished(frame, time.monotonic() - began)
+                            wall_s = time.monotonic() - began
+                            finished = await aside(is_large(frame), record.finished, frame, wall_s)
                 except EOFError:
                     stopped = (ExitReason.LOST, "the worker died")
                 except FrameError as error:

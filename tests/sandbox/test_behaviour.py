@@ -220,6 +220,17 @@ def test_code_that_is_no_python_is_an_error(sandbox: Sandbox, run_cells: RunCell
     assert after.value == 1
 
 
+def test_only_so_many_files_are_taken_and_names_may_begin_with_dots(
+    sandbox: Sandbox, run_cells: RunCells
+) -> None:
+    code = "for n in range(99): open(f'{n}', 'w').close()\nopen('..data.csv').read()"
+    (execution,) = run_cells(sandbox, code, files={"..data.csv": b"a,b"})
+    assert execution.value == "a,b"
+    assert len(execution.artifacts) == 64
+    assert execution.exit_reason is ExitReason.OUTPUT
+    assert "35 file(s) not taken" in execution.error
+
+
 def test_lone_surrogates_in_output_and_value_survive(sandbox: Sandbox, run_cells: RunCells) -> None:
     (execution,) = run_cells(sandbox, "s = chr(0xd800)\nprint(s)\ns")
     assert execution.ok

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import base64
+import threading
 from pathlib import PurePosixPath
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentkit.sandbox import ExitReason, Limits
+from agentkit.sandbox import ArtifactKind, ExitReason, Limits
 from agentkit.sandbox.artifacts import safe_name
+from agentkit.sandbox.aside import aside
 from agentkit.sandbox.frames import FrameError, FrameReader, encode_frame
-from agentkit.sandbox.record import RunRecord
+from agentkit.sandbox.record import RunRecord, is_large
 
 TEXT = st.text(st.characters(codec=None, exclude_categories=()))
 JSON = st.recursive(
@@ -88,6 +90,47 @@ def test_output_never_exceeds_its_limit(parts: list[tuple[int | None, str]], lim
     whole = sum(len(text.encode("utf-8", "backslashreplace")) for _, text in parts)
     assert execution.usage.output_bytes == whole
     assert execution.ok == (whole <= limit)
+
+
+@pytest.mark.parametrize("piece", ["[],", '"",', "0,", '"\\\\",'])
+def test_a_frame_of_many_small_things_is_refused_before_it_is_parsed(piece: str) -> None:
+    body = f'{{"x": [{piece * 300_000}0]}}'.encode()
+    with pytest.raises(FrameError, match="besides its strings"):
+        list(FrameReader(1 << 24).feed(len(body).to_bytes(4, "big") + body))
+
+
+@pytest.mark.parametrize("text", ["[],", 'a "quoted" word, ', "\\", '\\"', "\n"])
+def test_a_frame_may_be_long_by_its_strings(text: str) -> None:
+    message = {"value": text * 300_000, "shown": [text]}
+    assert list(FrameReader(1 << 24).feed(encode_frame(message))) == [message]
+
+
+def test_only_so_many_files_are_looked_at() -> None:
+    frame = {"exit": "ok", "artifacts": {f"{number}.txt": "" for number in range(1000)}}
+    execution = RunRecord(Limits()).finished(frame, 0.0)
+    assert len(execution.artifacts) == 64
+    assert "936 file(s) not taken" in execution.error
+    assert execution.error.count(".txt") == 5
+
+
+def test_json_too_large_to_be_looked_through_is_a_file() -> None:
+    def kind(size: int) -> ArtifactKind:
+        data = base64.b64encode(b"[" + b"0," * size + b"0]").decode()
+        frame = {"exit": "ok", "artifacts": {"a.json": data}}
+        return RunRecord(Limits()).finished(frame, 0.0).artifacts[0].kind
+
+    assert kind(1000) is ArtifactKind.JSON
+    assert kind(1 << 20) is ArtifactKind.FILE
+
+
+@pytest.mark.anyio
+async def test_only_what_is_large_is_read_in_a_thread() -> None:
+    here = threading.get_ident()
+    assert await aside(False, threading.get_ident) == here
+    assert await aside(True, threading.get_ident) != here
+    assert not is_large({"exit": "ok", "value": "1", "artifacts": {}, "shown": []})
+    assert is_large({"value": "x" * (1 << 20)})
+    assert is_large({"artifacts": {"a": ""}})
 
 
 @pytest.mark.parametrize("text", ["NaN", "[-Infinity]", "1e999", '{"a": 1, "a": 2}'])

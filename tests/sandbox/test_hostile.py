@@ -53,6 +53,10 @@ BUILTINS = "import builtins; builtins.exec = builtins.print = builtins.compile =
 CTYPES = "import ctypes; ctypes.string_at(0)"
 PASSWD = "open('/etc/shadow').read()"
 FRAME = "import os; [os.write(fd, b'\\0\\0\\0\\2{}') for fd in range(3, 64)]"
+FORGED_FILES = (
+    "import json\nfiles = json.dumps(dict.fromkeys(range(65), ''))\n"
+    'json.dumps = lambda *a, **k: \'{"exit": "ok", "artifacts": %s}\' % files'
+)
 NOEXEC = (
     "import os, shutil\nshutil.copy('/bin/true', 't')\nos.chmod('t', 0o755)\nos.execv('t', ['t'])"
 )
@@ -89,6 +93,7 @@ WASM = [
     ),
     ("wit flood", "import wit_world\nwhile True: wit_world.emit(1, 'x' * 99999)", {OUTPUT}),
     ("forged reply", 'import json; json.dumps = lambda *a, **k: \'{"exit": "lost"}\'', {VIOLATION}),
+    ("forged files", FORGED_FILES, {VIOLATION}),
     ("unreadable reply", "import json; json.dumps = lambda *a, **k: '[' * 99999", {VIOLATION}),
     ("huge reply", "import json; json.dumps = lambda *a, **k: 'x' * (40 << 20)", {OUTPUT}),
     ("reply of no type", "import json; json.dumps = lambda *a, **k: 3", {LOST, VIOLATION}),

@@ -169,7 +169,8 @@ def test_the_look_at_the_syntax_says_what_is_allowed_and_stops_at_odd_source() -
     none = ImportAllowlist(frozenset())
     assert forbidden_import("import os", none) == "the code imports 'os'; allowed: nothing"
     assert forbidden_import("import (", none) == ""
-    assert "cannot be read" in forbidden_import("-" * 200_000 + "1", none)
+    assert "cannot be read" in forbidden_import("-" * 50_000 + "1", none)
+    assert "give its data as files" in forbidden_import("x\n" * 50_000, none)
     assert not ImportAllowlist(frozenset({"os.path"})).permits("os")
     assert not ImportAllowlist(frozenset({"json"})).permits("jsonx")
 

@@ -69,7 +69,9 @@ class _Runner:
             self._kill_everything()
         self._child.drain(output)
         if alive:
-            files, left_out = changed_files(WORK_DIRECTORY, before, asked["file_bytes"])
+            files, left_out = changed_files(
+                WORK_DIRECTORY, before, asked["file_bytes"], asked["file_count"]
+            )
             result.update(artifacts=files, dropped_files=left_out)
             os.kill(self._child.pid, signal.SIGCONT)
         if died_idle or not alive:

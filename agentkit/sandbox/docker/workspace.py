@@ -40,18 +40,19 @@ def file_states(directory: str) -> dict[str, State]:
 
 
 def changed_files(
-    directory: str, before: dict[str, State], limit: int
+    directory: str, before: dict[str, State], limit: int, count: int
 ) -> tuple[dict[str, str], list[str]]:
     """Return new and changed files as name → base64, and the names left out.
 
-    ``limit``: bytes of all files together.
+    ``limit``: bytes of all files together. ``count``: files at most.
     """
     taken: dict[str, str] = {}
     left_out: list[str] = []
     for name, state in sorted(file_states(directory).items()):
         if before.get(name) == state:
             continue
-        data = _read(os.path.join(directory, name), limit)  # noqa: PTH118  see write_files
+        path = os.path.join(directory, name)  # noqa: PTH118  see write_files
+        data = _read(path, limit) if len(taken) < count else None
         if data is None:
             left_out.append(name)
         else:

@@ -37,10 +37,12 @@ _REQUEST_BYTES = 1 << 31
 _TICK_S = 0.02
 _REST_S = 0.5  # after so long without a run the ticking thread sleeps until the next one
 _SPARE_AFTER_S = 0.02  # the next interpreter is made once nobody has asked for so long
-_FOR_THE_GUEST = ("code", "files", "file_bytes", "functions", "imports", "seed")
+_FORGED = "the code broke its interpreter's own machinery"
+_FOR_THE_GUEST = ("code", "files", "file_bytes", "file_count", "functions", "imports", "seed")
 _NOTHING = json.dumps(
-    {"code": "0", "files": {}, "file_bytes": 0, "functions": {}, "imports": None, "seed": None}
-)
+    {"code": "0", "files": {}, "file_bytes": 0, "file_count": 0, "functions": {}, "imports": None,
+     "seed": None}
+)  # fmt: skip
 
 
 class _Output:
@@ -276,7 +278,7 @@ class _Worker:
         wanted = {key: asked[key] for key in _FOR_THE_GUEST}
         try:
             reply = self._guest.run(json.dumps(wanted))
-            result = self._checked(reply, int(asked["reply_bytes"]))
+            result = self._checked(reply, int(asked["reply_bytes"]), asked["file_count"])
         except Stopped as stop:
             self.reset()
             result = {"exit": stop.reason, "error": stop.message, "state_lost": True}
@@ -294,7 +296,7 @@ class _Worker:
         }
 
     @staticmethod
-    def _checked(reply: str, reply_bytes: int) -> dict[str, Any]:
+    def _checked(reply: str, reply_bytes: int, file_count: int) -> dict[str, Any]:
         """Parse the guest's reply, which the code may have forged in any way it likes."""
         if len(reply) > reply_bytes:
             raise Stopped("output", f"the code's answer has {len(reply)} bytes")
@@ -303,7 +305,10 @@ class _Worker:
         except (ValueError, RecursionError):
             result = None
         if not isinstance(result, dict) or result.get("exit") not in {"ok", "error", "memory"}:
-            raise Stopped("violation", "the code broke its interpreter's own machinery")
+            raise Stopped("violation", _FORGED)
+        files = result.get("artifacts")
+        if not isinstance(files, dict) or len(files) > file_count:
+            raise Stopped("violation", _FORGED)
         return result
 
 

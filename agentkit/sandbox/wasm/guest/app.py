@@ -112,6 +112,7 @@ builtins.print = _print
 memory_files.install()
 waiting.install(wit_world.sleep)
 
+NAMED = 5
 _namespace = cell.fresh_namespace()
 
 
@@ -143,7 +144,9 @@ class WitWorld(wit_world.WitWorld):
         outcome = cell.evaluate(asked["code"], _namespace, display.shown, display.figures)
         bindings.unbind(_namespace, asked["functions"])
         try:
-            taken, outcome["dropped_files"] = memory_files.take(asked["file_bytes"])
+            taken, left_out = memory_files.take(asked["file_bytes"], asked["file_count"])
+            outcome["dropped_files"] = left_out[:NAMED]
+            outcome["dropped_more"] = len(left_out[NAMED:])
             outcome["artifacts"] = {
                 name: base64.b64encode(data).decode("ascii") for name, data in taken.items()
             }

@@ -64,7 +64,7 @@ class _File(io.BytesIO):
 def _key(path):
     text = os.fsdecode(path)
     name = posixpath.normpath(text)
-    if not text or name.startswith(("/", "..")) or name == ".":
+    if not text or name.startswith("/") or name == "." or name.split("/")[0] == "..":
         raise PermissionError(errno.EACCES, "outside of the sandbox's own files", text)
     return name
 
@@ -137,21 +137,20 @@ def give(files):
         _changed.discard(name)
 
 
-def take(limit):
+def take(limit, count):
     """Return the files that were written since the last call, and the names left out.
 
-    ``limit``: bytes of all files together.
+    ``limit``: bytes of all files together. ``count``: files at most.
     """
     for file in list(_open_files):
         if not file.closed:
             file.flush()
     taken, left_out = {}, []
     for name in sorted(_changed & set(_files)):
-        limit -= len(_files[name])
-        if limit >= 0:
+        if len(_files[name]) <= limit and len(taken) < count:
+            limit -= len(_files[name])
             taken[name] = _files[name]
         else:
-            limit += len(_files[name])
             left_out.append(name)
     _changed.clear()
     return taken, left_out
