@@ -215,6 +215,8 @@ NONSENSE = {
     "Transfer-Encoding: chunked, identity\r\n\r\nabc",
     "two lengths": "POST http://localhost:{port}/ HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n"
     "Content-Length: 4\r\n\r\nabc",
+    "two framings": "POST http://localhost:{port}/ HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n"
+    "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
     "no HTTP": "\x16\x03\x01 hello\r\n\r\n",
     "endless head": "GET http://localhost:{port}/ HTTP/1.1\r\nX: " + "y" * 70_000,
 }
@@ -239,6 +241,19 @@ async def test_what_is_no_request_reaches_nothing(name: str) -> None:
         data = await raw(EgressDoor(site.egress()), NONSENSE[name].format(port=site.port).encode())
     assert data.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 501 ")), data
     assert site.requests == []
+    assert [event.phase for event in site.events] == ["refused"]
+    assert site.events[0].reason.startswith("no request to a proxy: ")
+
+
+async def test_a_body_keeps_its_framing_whoever_calls_it_a_hop_of_his() -> None:
+    site = Site()
+    async with opened(site):
+        head = f"POST http://localhost:{site.port}/ HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n"
+        data = await raw(
+            EgressDoor(site.egress()), f"{head}Connection: content-length\r\n\r\nabc".encode()
+        )
+    assert b"200 OK" in data
+    assert b"content-length: 3\r\n" in site.requests[0].lower()
 
 
 async def test_a_private_address_is_refused_whatever_its_name() -> None:
@@ -297,6 +312,8 @@ async def test_bytes_are_counted_over_the_session_in_both_directions() -> None:
     assert len(whole) > 5000
     assert len(cut) < 5000
     assert "over 8000 bytes were received" in site.events[3].reason
+    with pytest.raises(Refused, match="used up"):
+        await small.admit("localhost", site.port, "CONNECT")
     assert refused.startswith(b"HTTP/1.1 403 ")
     assert len(site.requests) == 2
 

@@ -42,6 +42,7 @@ _STREAM_HEADER = struct.Struct(">BxxxI")
 _STDERR = 2
 _STDERR_BYTES = 4096
 _FRAMES_WAITING = 1024
+_STUCK_S = 5.0
 _ADDRESS = f"http://127.0.0.1:{PORT}"
 # A convenience for libraries, no enforcement: there is no other way out.
 _PROXY = {name: _ADDRESS for key in ("http_proxy", "https_proxy") for name in (key, key.upper())}
@@ -139,17 +140,30 @@ class ContainerWorker:
         api.start(self.container_id)
 
     async def send(self, message: dict[str, Any]) -> None:
-        """Send a frame to the runner. Raises ``EOFError`` where it is gone."""
+        """Send a frame to the runner. Raises ``EOFError`` where it is gone.
+
+        Half a frame would break the stream for all others, so whoever is cancelled in the middle of
+        one still sends its rest, as long as the runner takes it.
+        """
         data = memoryview(encode_frame(message))
         async with self._sending:
-            while data:
-                connection = self._connection()
-                try:
-                    data = data[connection.send(data) :]
-                except (BlockingIOError, ssl.SSLWantWriteError):
-                    await anyio.wait_writable(connection)
-                except OSError as error:
-                    raise self._gone() from error
+            data = data[await self._write(data) :]
+            with anyio.CancelScope(shield=True) as rest:
+                while data:
+                    rest.deadline = anyio.current_time() + _STUCK_S
+                    data = data[await self._write(data) :]
+            if data:
+                raise self._gone()
+
+    async def _write(self, data: memoryview) -> int:
+        while True:
+            connection = self._connection()
+            try:
+                return connection.send(data)
+            except (BlockingIOError, ssl.SSLWantWriteError):
+                await anyio.wait_writable(connection)
+            except OSError as error:
+                raise self._gone() from error
 
     async def receive(self) -> dict[str, Any]:
         """Return the runner's next frame. Raises ``EOFError`` or ``FrameError``."""

@@ -112,6 +112,9 @@ class EgressDoor:
 
     async def _decide(self, host: str, port: int, method: str) -> list[str]:
         self._check_open()
+        spent = self._sent >= self._egress.sent_bytes
+        if spent or self._received >= self._egress.received_bytes:
+            raise Refused("the bytes of the session are used up")
         name = normal_name(host)
         methods = self._allowed.get((name or "", port))
         if name is None or methods is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,13 +13,14 @@ from agentkit.sandbox.egress.door import EgressDoor, Refused
 from agentkit.sandbox.interface import EgressEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from anyio.abc import ByteReceiveStream, ByteStream
 
 __all__ = ["Tally", "exchange", "tunnel"]
 
 _CHUNK = 1 << 15
+_IDLE_S = 120.0
 _OWN = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"upgrade", b"trailer"})
 
 
@@ -31,6 +32,19 @@ class Tally:
         self._request = (host, port, method)
         self._sent = self._received = 0
         self._reason = ""
+        self._scope = anyio.CancelScope()
+
+    @contextmanager
+    def while_carrying(self) -> Iterator[None]:
+        """Bound what is done inside by the time in which nothing is carried. Raises
+        ``TimeoutError``.
+        """
+        self._scope.deadline = anyio.current_time() + _IDLE_S
+        with self._scope:
+            yield
+        if self._scope.cancelled_caught:
+            self._reason = f"nothing was carried for {_IDLE_S:g} s"
+            raise TimeoutError(self._reason)
 
     def send(self, data: bytes) -> bytes:
         """Return ``data`` to be sent. Raises ``Refused``."""
@@ -45,6 +59,7 @@ class Tally:
         return data
 
     def _pass(self, count: Callable[[int], None], data: bytes) -> None:
+        self._scope.deadline = anyio.current_time() + _IDLE_S
         try:
             count(len(data))
         except Refused as refused:

@@ -4,8 +4,9 @@ The container has no network. Its runner listens on the container's loopback and
 connection here as ``{"type": "wire", "wire": n, "data": base64}``; empty data ends that direction,
 ``hangup`` ends the wire. Each wire is served by the proxy, in this process.
 
-What is covered: how many wires there are, and how much waits on each; frames of wires that do not
-exist are dropped. Nothing is left behind: a wire is no network, no port and no process.
+What is covered: how many wires there are, and how much waits on each; one too many is refused and
+told, frames of wires that do not exist are dropped. Nothing is left behind: a wire is no network,
+no port and no process, and what serves it ends with it.
 What is not covered: what passes; that is for ``proxy.py`` and ``door.py``.
 """
 
@@ -34,6 +35,7 @@ WIRE_FRAMES = frozenset({"wire", "wire_taken", "wire_hangup"})
 """The types of frames that are for ``Wires.take``."""
 
 _WIRES = 16
+_REFUSALS = 16  # wires that are being told that they are too many; more are dropped
 _WINDOW = 256 * 1024
 _CHUNK = 32 * 1024
 _WAITING_BYTES = 4 << 20
@@ -66,19 +68,21 @@ class Wires:
                 wire.end()
         elif wire is not None:
             wire.feed(_data(frame))
-        elif len(self._wires) < _WIRES and self.door is not None:
+        elif len(self._wires) < _WIRES + _REFUSALS and self.door is not None:
+            busy = len(self._wires) >= _WIRES
             wire = self._wires[number] = _Wire(number, self._send)
             wire.feed(_data(frame))
-            self._group.start_soon(self._serve, wire, self.door)
+            self._group.start_soon(self._serve, wire, self.door, busy)
 
     def hang_up(self) -> None:
         """End all wires: their container is gone."""
         for wire in self._wires.values():
             wire.end()
 
-    async def _serve(self, wire: _Wire, door: EgressDoor) -> None:
+    async def _serve(self, wire: _Wire, door: EgressDoor, busy: bool) -> None:
         try:
-            await serve(wire, door)
+            with wire.scope:
+                await serve(wire, door, busy=busy)
         except Exception:  # noqa: BLE001  a defect here ends this connection, and never the session
             _log.exception("sandbox_egress_failed")
             wire.end()
@@ -91,6 +95,7 @@ class _Wire(ByteStream):
 
     def __init__(self, number: int, send: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
         self.number = number
+        self.scope = anyio.CancelScope()
         self._send = send
         self._incoming = bytearray()
         self._ended = self._broken = self._closed = False
@@ -110,9 +115,10 @@ class _Wire(ByteStream):
         self._changed.set()
 
     def end(self) -> None:
-        """Break the wire: nobody is at its other end."""
+        """Break the wire, and end what serves it: nobody is at its other end."""
         self._ended = self._broken = True
         self._changed.set()
+        self.scope.cancel()
 
     async def receive(self, max_bytes: int = 65536) -> bytes:
         while not self._incoming:
