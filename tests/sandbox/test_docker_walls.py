@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -13,6 +14,7 @@ import pytest
 
 from agentkit.sandbox import Execution, ExitReason, Limits, Sandbox
 from agentkit.sandbox.docker import walls
+from agentkit.sandbox.docker.processes import standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -192,3 +194,52 @@ def test_limits_reach_the_engine() -> None:
     assert options["pids_limit"] == 9
     assert options["cpu_quota"] * 2 == options["cpu_period"]
     assert options["mem_limit"] == options["memswap_limit"]
+
+
+MARKS = """
+import os, resource
+refused = []
+for change in (
+    lambda: resource.prlimit(1, resource.RLIMIT_FSIZE, (10, 10)),
+    lambda: os.setpriority(os.PRIO_PROCESS, 1, 19),
+    lambda: os.setpriority(os.PRIO_USER, 0, 19),
+    lambda: os.sched_setaffinity(1, {0}),
+):
+    try: change()
+    except PermissionError: refused.append(True)
+resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
+os.setpriority(os.PRIO_PROCESS, 0, 5)
+os.sched_setaffinity(0, os.sched_getaffinity(0))
+resource.prlimit(1, resource.RLIMIT_NOFILE)
+for directory in ('/work', '/tmp'):
+    os.utime(directory, ns=(12345, 12345))
+    os.chmod(directory, 0o500)
+len(refused)
+"""
+LOOK = """
+import os, resource
+open('/work/a', 'w').close(), open('/tmp/b', 'w').close()
+[resource.getrlimit(resource.RLIMIT_NOFILE)[0], os.getpriority(os.PRIO_PROCESS, 0),
+ [oct(os.stat(d).st_mode & 0o7777) for d in ('/work', '/tmp', '/dev/shm')],
+ any(os.stat(d).st_atime_ns == 12345 for d in ('/work', '/tmp'))]
+"""
+
+
+def test_a_reset_container_is_as_it_was_at_its_start(
+    docker_sandbox: Sandbox, run_cells: RunCells
+) -> None:
+    before, marked, after = run_cells(docker_sandbox, LOOK, MARKS, None, LOOK)
+    assert marked.value == 4, marked
+    assert before.ok
+    assert after.value == before.value
+
+
+def test_what_interpreters_inherit_of_the_runner_is_compared() -> None:
+    before = standing()
+    assert standing() == before
+    soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0 if soft else 1, hard))
+    try:
+        assert standing() != before
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 from contextlib import suppress
 from typing import Any
 
-__all__ = ["data_bytes", "describe_death", "living", "oom_kills", "state", "stopped"]
+__all__ = ["data_bytes", "describe_death", "living", "oom_kills", "standing", "state", "stopped"]
 
+_LIMITS = range(16)  # all that Linux has; Python names them but for one
 _OOM_COUNTERS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
 
 
@@ -33,6 +35,12 @@ def state(pid: int) -> str:
             return file.read().rpartition(b")")[2].split()[0].decode("ascii")
     except (OSError, IndexError):
         return "X"
+
+
+def standing() -> tuple[object, ...]:
+    """Return what an interpreter inherits of this process: its limits, priority and processors."""
+    limits = [resource.getrlimit(kind) for kind in _LIMITS]
+    return (limits, os.getpriority(os.PRIO_PROCESS, 0), os.sched_getaffinity(0))
 
 
 def data_bytes() -> int:
@@ -65,4 +73,6 @@ def describe_death(status: int) -> dict[str, Any]:
         return stopped("violation", "the code made a system call that the walls forbid")
     if number == signal.SIGXCPU:
         return stopped("timeout", "the processor time was over")
-    return stopped("lost", f"the interpreter was ended by {signal.Signals(number).name}")
+    known = number in {one.value for one in signal.Signals}  # most realtime signals have no name
+    name = signal.Signals(number).name if known else f"signal {number}"
+    return stopped("lost", f"the interpreter was ended by {name}")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import sys
 import time
 from contextlib import suppress
@@ -22,7 +23,7 @@ from agentkit.sandbox.docker.child import Child, Output
 from agentkit.sandbox.docker.interpreter import WORK_DIRECTORY, set_dumpable
 from agentkit.sandbox.docker.line import Line
 from agentkit.sandbox.docker.outlet import Outlet
-from agentkit.sandbox.docker.processes import data_bytes, living, oom_kills, state
+from agentkit.sandbox.docker.processes import data_bytes, living, oom_kills, standing, state
 from agentkit.sandbox.docker.workspace import changed_files, file_states, wipe, write_files
 
 __all__ = ["main"]
@@ -37,13 +38,19 @@ class _Runner:
     def __init__(self, line: Line, memory_bytes: int) -> None:
         self._line = line
         self._memory_bytes = memory_bytes
+        self._modes = {path: stat.S_IMODE(os.stat(path).st_mode) for path in _SCRATCH}  # noqa: PTH116  pathlib is not loaded here
+        self._standing = standing()
         self._child = Child(memory_bytes)
 
     def reset(self) -> None:
-        """Forget everything: processes, files, state. What cannot be wiped ends the container."""
+        """Forget everything: processes, files, state. What cannot be wiped ends the container, and
+        so does code that has changed what this process gives to each interpreter.
+        """
         self._kill_everything()
-        for directory in _SCRATCH:
-            wipe(directory)
+        if standing() != self._standing:
+            os._exit(1)
+        for directory, mode in self._modes.items():
+            wipe(directory, mode)
         self._replace_child()
         self._line.send({"type": "reset"})
 
@@ -120,6 +127,13 @@ class _Runner:
             time.sleep(0.001)
 
 
+def _take_no_signals() -> None:
+    """Leave no handler: what its own container sends to a process 1 without one never arrives."""
+    for number in signal.valid_signals():
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.SIG_DFL)
+
+
 def main() -> None:
     """Serve requests from standard input until it ends."""
     set_dumpable(dumpable=False)
@@ -134,6 +148,7 @@ def main() -> None:
             if runner is None:
                 for name in asked["preload"]:
                     import_module(name)
+                _take_no_signals()  # Python's own, and what a module may have added
                 line.outlet = Outlet(line.send) if asked["egress"] else None
                 runner = _Runner(line, asked["memory_bytes"] + data_bytes())
                 line.send({"type": "ready", "python": sys.version.split()[0]})

@@ -61,8 +61,13 @@ def changed_files(
     return taken, left_out
 
 
-def wipe(directory: str) -> None:
-    """Remove everything below ``directory``. Raises ``OSError`` or ``RecursionError``."""
+def wipe(directory: str, mode: int) -> None:
+    """Remove everything below ``directory``, and what its own ``mode`` and times could say.
+
+    Raises ``OSError`` or ``RecursionError``.
+    """
+    if stat.S_IMODE(os.stat(directory).st_mode) != mode:  # noqa: PTH116  see write_files
+        os.chmod(directory, mode)  # noqa: PTH101  see write_files
     with os.scandir(directory) as entries:
         found = list(entries)
     for entry in found:
@@ -71,6 +76,7 @@ def wipe(directory: str) -> None:
             shutil.rmtree(entry.path)
         else:
             os.unlink(entry.path)  # noqa: PTH108  see write_files
+    os.utime(directory)
 
 
 def _regular_files(directory: str) -> Iterator[tuple[str, os.stat_result]]:
