@@ -45,16 +45,18 @@ def evaluate(
     namespace: dict[str, Any],
     show: Callable[[Any], list[dict[str, str]]],
     figures: Callable[[], list[dict[str, str]]],
+    shown_bytes: int,
 ) -> dict[str, Any]:
     """Run ``code`` in ``namespace``; tracebacks go to ``sys.stderr``.
 
     ``show`` and ``figures`` are those of ``display.py``. Returns ``exit`` (``ok``, ``error`` or
     ``memory``), ``value`` (the last expression as JSON text, or None), ``error`` (the last line of
-    the traceback), ``state_lost``, and ``shown``: what may be displayed, in the order it was made.
+    the traceback), ``state_lost``, and ``shown``: what may be displayed, in the order it was made,
+    up to ``shown_bytes``.
     """
     outcome, value = _run(code, namespace)
     shown = [*_attempt(figures), *(() if value is None else _attempt(show, value))]
-    outcome["shown"] = _within(shown, _SHOWN_CHARACTERS)
+    outcome["shown"] = _within(shown, min(_SHOWN_CHARACTERS, shown_bytes * 4 // 3))
     return outcome
 
 

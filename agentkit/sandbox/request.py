@@ -27,7 +27,8 @@ _SEED_BITS = 64
 
 def frame_bytes(limits: Limits) -> int:
     """Return the largest frame that a run under ``limits`` may send back."""
-    return limits.file_bytes * 4 // 3 + limits.call_bytes * _ESCAPED + _SMALL_BYTES
+    files_and_shown = 2 * (limits.file_bytes * 4 // 3)
+    return files_and_shown + limits.call_bytes * _ESCAPED + _SMALL_BYTES
 
 
 def request(

@@ -220,6 +220,14 @@ def test_code_that_is_no_python_is_an_error(sandbox: Sandbox, run_cells: RunCell
     assert after.value == 1
 
 
+def test_a_large_display_costs_no_state(sandbox: Sandbox, run_cells: RunCells) -> None:
+    code = "class H:\n  def _repr_html_(self): return 'h' * 5_000_000\nx = 1\nH()"
+    small = Limits(file_bytes=256 * 1024, call_bytes=64 * 1024)
+    large, after = run_cells(sandbox, code, "x", limits=small)
+    assert large.artifacts == ()
+    assert after.value == 1
+
+
 def test_only_so_many_files_are_taken_and_names_may_begin_with_dots(
     sandbox: Sandbox, run_cells: RunCells
 ) -> None:

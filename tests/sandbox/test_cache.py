@@ -158,3 +158,21 @@ def test_a_seed_repeats_a_run() -> None:
     first, again, other = anyio.run(main)
     assert first == again
     assert first != other
+
+
+def test_a_spare_interpreter_takes_no_random_numbers_from_the_one_in_use() -> None:
+    code = "import os; os.urandom(4).hex()"
+
+    async def main() -> list[object]:
+        async with tier.WasmSandbox(seed=7).session() as session:
+            values = [(await session.run(code)).value]
+            await anyio.sleep(1)  # the next interpreter is made while nobody asks
+            values.append((await session.run(code)).value)
+            for _ in range(2):
+                await session.reset()
+                values.append((await session.run(code)).value)
+            return values
+
+    first, second, *fresh = anyio.run(main)
+    assert first != second
+    assert fresh == [first, first]

@@ -71,7 +71,7 @@ class Walls:
 
     ``emit``: takes a stream number and a text, may raise ``Stopped``. ``call``: takes a name and
     arguments as JSON text, returns the answer as JSON text, may raise ``Stopped``. ``seed``: where
-    given, random bytes come from it, the same after each reset.
+    given, random bytes come from it, the same for each instance (see ``use_random``).
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Walls:
         self._emit = emit
         self._call = call
         self._seed = seed
-        self._random = self._new_random()
+        self._own_random = self._random = self.new_random()
         self._clock_offset_ns = 0
 
     def begin_run(self, seed: int | None, now: float | None) -> None:
@@ -96,13 +96,14 @@ class Walls:
     def end_run(self, seed: int | None) -> None:
         """Take a run's own random bytes away again."""
         if seed is not None:
-            self._random = self._new_random()
+            self._random = self._own_random
 
-    def restart_random(self) -> None:
-        """Begin the sequence of random bytes again, for a fresh instance."""
-        self._random = self._new_random()
+    def use_random(self, source: random.Random) -> None:
+        """Give random bytes of ``source`` from now on: of the instance that runs next."""
+        self._own_random = self._random = source
 
-    def _new_random(self) -> random.Random:
+    def new_random(self) -> random.Random:
+        """Return the random bytes of one more instance, from their beginning."""
         return random.SystemRandom() if self._seed is None else random.Random(self._seed)  # noqa: S311  a seed is asked for to repeat a run
 
     def _sleep(self, _store: object, nanoseconds: int) -> None:
@@ -183,7 +184,11 @@ class Guest:
         guest: component.Component,
         memory_bytes: int,
         resident: Resident,
+        *,
+        source: random.Random,
     ) -> None:
+        """``source``: the instance's own random bytes; ``Walls`` must give them already."""
+        self.random = source
         self._memory_bytes = memory_bytes
         self._resident = resident
         self._resident_before = 0

@@ -210,16 +210,19 @@ class _Worker:
         self._linker = self._walls.link(self._engine, self._component)
         self._guest = self._new_guest()
         self._spare: Guest | None = None
+        self._walls.use_random(self._guest.random)
 
     @property
     def python_version(self) -> str:
         return self._guest.python_version
 
     def _new_guest(self) -> Guest:
-        self._walls.restart_random()
+        source = self._walls.new_random()
+        self._walls.use_random(source)
         guest = Guest(
-            self._engine, self._linker, self._component, self._memory_bytes, self._resident
-        )
+            self._engine, self._linker, self._component, self._memory_bytes, self._resident,
+            source=source,
+        )  # fmt: skip
         guest.warm_up(_NOTHING)
         return guest
 
@@ -231,6 +234,7 @@ class _Worker:
         """Go to a fresh interpreter, the spare one where it is ready."""
         self._guest.close()
         self._guest = self._spare or self._new_guest()
+        self._walls.use_random(self._guest.random)
         self._spare = None
 
     def tick(self) -> None:
@@ -264,6 +268,7 @@ class _Worker:
     def prepare_spare(self) -> None:
         """Make the next interpreter, while nobody waits."""
         self._spare = self._new_guest()
+        self._walls.use_random(self._guest.random)
 
     def run(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Run one cell and return its result frame."""

@@ -141,7 +141,9 @@ class WitWorld(wit_world.WitWorld):
             self._restricted = True
         sys.stdin, sys.stdout, sys.stderr = io.StringIO(), _Stream(1), _Stream(2)
         bindings.bind(_namespace, asked["functions"], _call)
-        outcome = cell.evaluate(asked["code"], _namespace, display.shown, display.figures)
+        outcome = cell.evaluate(
+            asked["code"], _namespace, display.shown, display.figures, asked["file_bytes"]
+        )
         bindings.unbind(_namespace, asked["functions"])
         try:
             taken, left_out = memory_files.take(asked["file_bytes"], asked["file_count"])
