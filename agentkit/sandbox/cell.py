@@ -25,7 +25,6 @@ _NAME = "<cell>"
 _VALUE_BYTES = 1 << 20
 _PROBE_BYTES = 8 << 20
 _VALUE_DEPTH = 200
-_SHOWN_CHARACTERS = 12 << 20
 _ENCODER = json.JSONEncoder(allow_nan=False)
 _EXHAUSTED = ("without exception set", "without setting an exception")
 
@@ -45,18 +44,18 @@ def evaluate(
     namespace: dict[str, Any],
     show: Callable[[Any], list[dict[str, str]]],
     figures: Callable[[], list[dict[str, str]]],
-    shown_bytes: int,
+    room: int,
 ) -> dict[str, Any]:
     """Run ``code`` in ``namespace``; tracebacks go to ``sys.stderr``.
 
     ``show`` and ``figures`` are those of ``display.py``. Returns ``exit`` (``ok``, ``error`` or
     ``memory``), ``value`` (the last expression as JSON text, or None), ``error`` (the last line of
     the traceback), ``state_lost``, and ``shown``: what may be displayed, in the order it was made,
-    up to ``shown_bytes``.
+    up to ``room`` characters.
     """
     outcome, value = _run(code, namespace)
     shown = [*_attempt(figures), *(() if value is None else _attempt(show, value))]
-    outcome["shown"] = _within(shown, min(_SHOWN_CHARACTERS, shown_bytes * 4 // 3))
+    outcome["shown"] = _within(shown, room)
     return outcome
 
 

@@ -21,14 +21,20 @@ FLOOD_FACTOR = 16  # output is cut at its limit; code that goes on to this multi
 OUTER_GRACE_S = 0.5  # how long the host waits after a run's time before it kills from outside
 
 _SMALL_BYTES = 4 << 20  # room for value, output and headers in a frame
+_SHOWN_CHARACTERS = 12 << 20
 _ESCAPED = 6  # the most bytes that JSON makes of one byte of text
 _SEED_BITS = 64
 
 
 def frame_bytes(limits: Limits) -> int:
-    """Return the largest frame that a run under ``limits`` may send back."""
-    files_and_shown = 2 * (limits.file_bytes * 4 // 3)
-    return files_and_shown + limits.call_bytes * _ESCAPED + _SMALL_BYTES
+    """Return the largest frame that a run under ``limits`` may send back: a result or a call."""
+    result = limits.file_bytes * 4 // 3 + _shown(limits)
+    return max(result, limits.call_bytes * _ESCAPED) + _SMALL_BYTES
+
+
+def _shown(limits: Limits) -> int:
+    """Return how many characters of base64 a run may show."""
+    return min(limits.file_bytes * 4 // 3, _SHOWN_CHARACTERS)
 
 
 def request(
@@ -70,6 +76,7 @@ def request(
         "timeout_s": seconds,
         "file_bytes": limits.file_bytes,
         "file_count": ARTIFACTS,
+        "shown_room": _shown(limits),
         "output_bytes": limits.output_bytes,
         "flood_bytes": limits.output_bytes * FLOOD_FACTOR,
         "reply_bytes": frame_bytes(limits),

@@ -29,7 +29,7 @@ _REPLY_BYTES = 24 << 20
 _FORGED = "the code wrote into its interpreter's own channel"
 _FROM_CHILD = ("exit", "value", "error", "state_lost", "shown", "cpu_s", "peak_memory_bytes")
 _OF_CALL = ("call", "name", "arguments")
-_FOR_CHILD = ("code", "functions", "call_bytes", "file_bytes", "imports", "seed")
+_FOR_CHILD = ("code", "functions", "call_bytes", "shown_room", "imports", "seed")
 
 
 class Output:

@@ -174,7 +174,7 @@ def _serve() -> None:
             restrict_imports(asked["imports"], channel.violate)
             restricted = True
         bind(namespace, asked["functions"], channel.call)
-        outcome = evaluate(asked["code"], namespace, shown, figures, asked["file_bytes"])
+        outcome = evaluate(asked["code"], namespace, shown, figures, asked["shown_room"])
         unbind(namespace, asked["functions"])
         if os.getpid() != own_pid:
             os._exit(0)  # the code forked; its copy of this loop ends here

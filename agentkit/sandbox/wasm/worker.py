@@ -38,10 +38,12 @@ _TICK_S = 0.02
 _REST_S = 0.5  # after so long without a run the ticking thread sleeps until the next one
 _SPARE_AFTER_S = 0.02  # the next interpreter is made once nobody has asked for so long
 _FORGED = "the code broke its interpreter's own machinery"
-_FOR_THE_GUEST = ("code", "files", "file_bytes", "file_count", "functions", "imports", "seed")
+_FOR_THE_GUEST = (
+    "code", "files", "file_bytes", "file_count", "shown_room", "functions", "imports", "seed"
+)  # fmt: skip
 _NOTHING = json.dumps(
-    {"code": "0", "files": {}, "file_bytes": 0, "file_count": 0, "functions": {}, "imports": None,
-     "seed": None}
+    {"code": "0", "files": {}, "file_bytes": 0, "file_count": 0, "shown_room": 0, "functions": {},
+     "imports": None, "seed": None}
 )  # fmt: skip
 
 

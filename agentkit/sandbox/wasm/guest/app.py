@@ -142,7 +142,7 @@ class WitWorld(wit_world.WitWorld):
         sys.stdin, sys.stdout, sys.stderr = io.StringIO(), _Stream(1), _Stream(2)
         bindings.bind(_namespace, asked["functions"], _call)
         outcome = cell.evaluate(
-            asked["code"], _namespace, display.shown, display.figures, asked["file_bytes"]
+            asked["code"], _namespace, display.shown, display.figures, asked["shown_room"]
         )
         bindings.unbind(_namespace, asked["functions"])
         try:
