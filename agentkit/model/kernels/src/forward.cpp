@@ -299,7 +299,8 @@ class Forward {
   int segment_count_ = 0;
   bool has_planes_ = false;
   int64_t *ids_ = nullptr, *token_ = nullptr, *counts_ = nullptr;
-  float *scores_ = nullptr, *factor_ = nullptr, *out_factor_ = nullptr, *wide_ = nullptr, *plain_ = nullptr, *acc_ = nullptr;
+  float *scores_ = nullptr, *factor_ = nullptr, *out_factor_ = nullptr;
+  float *wide_ = nullptr, *plain_ = nullptr, *acc_ = nullptr;
   Segment *segments_ = nullptr;
   char *a_ = nullptr, *h_ = nullptr, *own_ = nullptr;
 };
