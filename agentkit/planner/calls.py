@@ -17,7 +17,7 @@ import hashlib
 import json
 import time
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import anyio
@@ -75,6 +75,7 @@ class CallRoom:
     recorder: Recorder
     observe: Observer
     take_calls: Callable[[int], None]
+    ruling: anyio.Lock = field(default_factory=anyio.Lock)
 
     async def settle(
         self,
@@ -92,29 +93,32 @@ class CallRoom:
         ``SandboxError``: without a log, a journal or a wall nothing goes on.
         """
         around = Circumstances(conversation, commitment, admitted, suspect)
-        permitted, earlier = await self._permitted(calls, around)
+        return await self._settle(calls, around, [*admitted])
+
+    async def _settle(
+        self, calls: Sequence[ToolCallPart], around: Circumstances, ledger: list[ToolCallPart]
+    ) -> Settled:
+        """Settle calls of a reply, or one of a program. ``ledger``: all calls of the turn that were
+        admitted, shared with its programs; a call stands there before it starts, so that nothing
+        that ends it early drops it.
+        """
+        permitted = await self._permitted(calls, around, ledger)
         failures: list[AgentkitError] = []
         suspects: list[str] = []
-        ledger = [*earlier]
 
         async def settle_one(call: ToolCallPart, before: Sequence[Message]) -> ToolResultPart:
             await self._same_as_before(call)
             self.take_calls(1)
-            settled = await self.settle(
-                (call,),
-                before,
-                commitment=commitment,
-                admitted=tuple(ledger),
-                suspect=suspect or bool(suspects),
-            )
-            ledger[:] = settled.admitted
+            suspect = around.suspect or bool(suspects)
+            inner = replace(around, conversation=before, suspect=suspect)
+            settled = await self._settle((call,), inner, ledger)
             if settled.suspect:
                 suspects.append(call.call_id)
             return settled.results[0]
 
         async def carry_out(call: ToolCallPart, permit: Permit) -> None:
             try:
-                program = Program(permit.call, conversation, settle_one)
+                program = Program(permit.call, around.conversation, settle_one)
                 await self._run(call, permit, program, ledger)
             except AgentkitError as error:
                 failures.append(error)
@@ -127,30 +131,34 @@ class CallRoom:
         kept = [self._kept(call) for call in calls]
         return Settled(
             tuple(result.part for result in kept),
-            suspect or bool(suspects) or any(result.suspect for result in kept),
+            around.suspect or bool(suspects) or any(result.suspect for result in kept),
             tuple(ledger),
             tuple(result.note for result in kept if result.note is not None),
         )
 
     async def _permitted(
-        self, calls: Sequence[ToolCallPart], around: Circumstances
-    ) -> tuple[list[tuple[ToolCallPart, Permit]], tuple[ToolCallPart, ...]]:
-        """Return the calls that may run now, and all that are admitted with them; the refused ones
-        are settled. Raises ``RunSuspended`` with every open question.
+        self, calls: Sequence[ToolCallPart], around: Circumstances, ledger: list[ToolCallPart]
+    ) -> list[tuple[ToolCallPart, Permit]]:
+        """Return the calls that may run now; they are in the ledger, and the refused are settled.
+
+        Programs that run side by side are ruled over one at a time: each ruling counts the last.
+        Raises ``RunSuspended`` with every open question.
         """
         permitted: list[tuple[ToolCallPart, Permit]] = []
         waiting: list[str] = []
-        for call in calls:
-            kept = self.journal.recall(f"{call.call_id}/result")
-            if isinstance(kept, CallResult):
-                earlier = kept.admitted
-            else:
-                found = await self.permission.permit(call, around)
-                earlier = await self._sort(call, found, permitted, waiting)
-            around = replace(around, admitted=(*around.admitted, *earlier))
+        async with self.ruling:
+            for call in calls:
+                kept = self.journal.recall(f"{call.call_id}/result")
+                if isinstance(kept, CallResult):
+                    ledger.extend(kept.admitted)
+                else:
+                    found = await self.permission.permit(
+                        call, replace(around, admitted=tuple(ledger))
+                    )
+                    ledger.extend(await self._sort(call, found, permitted, waiting))
         if waiting:
             raise RunSuspended(self.recorder.run_id, tuple(waiting))
-        return permitted, around.admitted
+        return permitted
 
     async def _same_as_before(self, call: ToolCallPart) -> None:
         """Hold a program that runs again after an interruption to the calls it made before."""

@@ -5,21 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from agentkit.errors import TurnStopped
 from agentkit.messages import ToolResultPart
 from agentkit.planner import TurnLimits
 from agentkit.sandbox import Limits, open_sandbox
-from agentkit.tools import python_tool, tool
+from agentkit.tools import Effect, Tool, ToolCall, python_tool, tool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from conftest import House  # type: ignore[import-not-found]
 
+    from agentkit.messages import JsonObject
     from agentkit.planner import TurnResult
-    from agentkit.tools import Tool
 
     Propose = Callable[..., list[Any]]
 
@@ -192,3 +193,59 @@ def test_without_programs_code_has_no_functions(house: House, propose: Propose) 
     run_program(house, [propose(("python", {"code": code})), "No."], double, programs=False)
     assert "NameError" in result_of(house).text
     assert list(decisions(house)) == ["1.1.1"]
+
+
+def programs_of(run: Callable[[ToolCall], Awaitable[str]]) -> Tool:
+    """A tool that runs programs, whose one program is ``run``."""
+    schema: JsonObject = {"type": "object", "properties": {"code": {"type": "string"}}}
+    return Tool("python", "Run code.", schema, run, Effect.READ, "untrusted", runs_programs=True)
+
+
+def test_a_call_that_the_end_of_its_program_cut_off_counts_as_made(
+    house: House, propose: Propose, imply: Callable[..., list[Any]]
+) -> None:
+    sent: list[str] = []
+
+    async def run(call: ToolCall) -> str:
+        await call.functions["note"]({"name": "plan"})
+        async with anyio.create_task_group() as group:
+            group.start_soon(call.functions["send"], {"to": "kari@example.org"})
+            while not sent:
+                await anyio.lowlevel.checkpoint()
+            group.cancel_scope.cancel()
+        return "the program took too long"
+
+    @tool(effect="external", sensitive=frozenset({"to"}))
+    async def send(to: str) -> str:
+        """Send a mail."""
+        sent.append(to)
+        await anyio.sleep_forever()
+        return "sent"
+
+    replies = [
+        propose(("python", {"code": ""})),
+        imply(("note", {"name": "plan"}), ("send", {"to": "kari@example.org"})),
+        propose(("send", {"to": "kari@example.org"})),
+        "Done.",
+    ]
+    house.run(house.planner(replies, programs_of(run), note, send), ASKED)
+    assert sent == ["kari@example.org"]
+    assert "Denied by rule commitment" in house.results[-1].text
+
+
+def test_programs_side_by_side_share_one_commitment(
+    house: House, propose: Propose, imply: Callable[..., list[Any]]
+) -> None:
+    sent: list[str] = []
+
+    async def run(call: ToolCall) -> str:
+        await call.functions["note"]({"name": "plan"})
+        return str(await call.functions["send"]({"to": "kari@example.org"}))
+
+    replies = [
+        propose(("python", {"code": "1"}), ("python", {"code": "2"})),
+        imply(("note", {"name": "plan"}), ("send", {"to": "kari@example.org"})),
+        "Done.",
+    ]
+    house.run(house.planner(replies, programs_of(run), note, sender(sent)), ASKED)
+    assert sent == ["kari@example.org"]
