@@ -59,7 +59,9 @@ class Limit:
         scope = json.dumps(
             [[per.value, names.get(per, "")] for per in sorted(self.per)], ensure_ascii=False
         )
-        key = f"{self.kind}:{self.currency}:{self.limit_id}"
+        # Whoever shares the store may have given the id another window: their rows are their own.
+        window_ms = "" if self.window_s is None else int(self.window_s * 1000)
+        key = f"{self.kind}:{self.currency}:{window_ms}:{self.limit_id}"
         return Charge(self, key, scope, amount, amount if minimum is None else minimum)
 
 

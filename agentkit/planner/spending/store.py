@@ -4,7 +4,8 @@ What is covered: the sum under a limit never passes its cap, whatever number of 
 threads take from it at once (each taking is one transaction that holds the write lock from its
 first read on); a taking that several limits watch is counted under all of them or none. Time in
 the store only goes forward: a clock that was put back never refills a limit, for the latest time
-ever seen counts until the clock has caught up.
+ever seen counts until the clock has caught up. No row's number is ever given twice, so a late
+settlement never touches another's charge.
 
 What is not covered: a power cut may lose the last takings (a killed process loses none); a clock
 put forward passes for time that went by; a file on a network drive,
@@ -32,7 +33,7 @@ __all__ = ["Grant", "Refusal", "SpendingStore", "StoreFailed"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS spent (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     key TEXT NOT NULL,
     scope TEXT NOT NULL,
     at_ms INTEGER NOT NULL,
@@ -50,9 +51,11 @@ class StoreFailed(StateError):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What was counted: the store's rows, and the amount of each charge, in the charges' order."""
+    """What was counted: the store's rows (number, key, scope), and the amount of each charge, in
+    the charges' order.
+    """
 
-    rows: tuple[int, ...] = ()
+    rows: tuple[tuple[int, str, str], ...] = ()
     amounts: tuple[int, ...] = ()
 
 
@@ -94,6 +97,7 @@ class SpendingStore:
                 self._connection.execute("PRAGMA journal_mode = WAL")
                 self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.executescript(_SCHEMA)
+            self._check_shape()
         except (sqlite3.Error, OSError) as error:
             raise self._failed(error) from error
 
@@ -113,10 +117,11 @@ class SpendingStore:
         """Replace what a grant counted by what was used in the end."""
         with self._lock:
             try:
-                self._connection.executemany(
-                    "UPDATE spent SET amount = ? WHERE id = ?",
-                    [(max(0, amount), row) for row in grant.rows],
-                )
+                with immediate(self._connection):
+                    self._connection.executemany(
+                        "UPDATE spent SET amount = ? WHERE id = ? AND key = ? AND scope = ?",
+                        [(max(0, amount), *row) for row in grant.rows],
+                    )
             except sqlite3.Error as error:
                 raise self._failed(error) from error
 
@@ -127,7 +132,7 @@ class SpendingStore:
 
     def _take(self, charges: Sequence[Charge]) -> Grant | Refusal:
         now = self._now_ms()
-        rows: list[int] = []
+        rows: list[tuple[int, str, str]] = []
         amounts: list[int] = []
         for charge in charges:
             since = _since(charge, now)
@@ -140,7 +145,7 @@ class SpendingStore:
                 "INSERT INTO spent (key, scope, at_ms, amount) VALUES (?, ?, ?, ?)",
                 (charge.key, charge.scope, now, granted),
             )
-            rows.append(cursor.lastrowid or 0)
+            rows.append((cursor.lastrowid or 0, charge.key, charge.scope))
             amounts.append(granted)
         return Grant(tuple(rows), tuple(amounts))
 
@@ -179,8 +184,23 @@ class SpendingStore:
                 return max(left_s, 0.001)
         return None
 
-    def _forget(self, rows: Sequence[int]) -> None:
-        self._connection.executemany("DELETE FROM spent WHERE id = ?", [(row,) for row in rows])
+    def _forget(self, rows: Sequence[tuple[int, str, str]]) -> None:
+        self._connection.executemany(
+            "DELETE FROM spent WHERE id = ? AND key = ? AND scope = ?", rows
+        )
+
+    def _check_shape(self) -> None:
+        """Refuse a file whose rows' numbers are given again, and whose keys know no window."""
+        made: tuple[str] = self._connection.execute(
+            "SELECT sql FROM sqlite_master WHERE name = 'spent'"
+        ).fetchone()
+        if "AUTOINCREMENT" not in made[0]:
+            self._connection.close()
+            raise StoreFailed(
+                "the store of budgets was made by an earlier version, which could mix up charges",
+                cure="move the file away when its windows have passed; a new one is made",
+                place=str(self._path),
+            )
 
     def _failed(self, error: Exception) -> StoreFailed:
         return StoreFailed(

@@ -16,6 +16,8 @@ from agentkit.planner.spending.store import Grant, Refusal
 
 MINUTE = Limit("m", Kind.CALLS, 5, 60.0)
 FOREVER = Limit("f", Kind.TOKENS, 7, None, frozenset())
+SMALL = Limit("t", Kind.TOKENS, 10, 60.0)
+MONEY = Limit("p", Kind.MONEY, 10, None, currency="NOK")
 NAMES = {Per.AGENT: "a"}
 ROOT = Path(__file__).parents[3]
 
@@ -71,6 +73,41 @@ def test_a_reservation_is_settled_to_what_was_used() -> None:
     refused = store.take([FOREVER.charge(1, {})])
     assert isinstance(refused, Refusal)
     assert refused.wait_s is None
+
+
+@pytest.mark.parametrize("other", [SMALL, MONEY])
+def test_a_late_settlement_leaves_every_other_charge_alone(other: Limit) -> None:
+    now = [1000.0]
+    store = SpendingStore(clock=lambda: now[0])
+    late = store.take([SMALL.charge(10, NAMES)])
+    assert isinstance(late, Grant)
+    now[0] += 61
+    assert isinstance(store.take([SMALL.charge(11, NAMES)]), Refusal)  # drops what is late
+    assert isinstance(store.take([other.charge(other.cap, NAMES)]), Grant)
+    store.settle(late, 1)
+    assert isinstance(store.take([other.charge(1, NAMES)]), Refusal)
+
+
+def test_limits_of_one_id_with_different_windows_are_counted_apart() -> None:
+    now = [1000.0]
+    store = SpendingStore(clock=lambda: now[0])
+    day, minute = (Limit("payments", Kind.CALLS, 3, window) for window in (86_400.0, 60.0))
+    assert isinstance(store.take([day.charge(3, NAMES)]), Grant)
+    now[0] += 61
+    assert isinstance(store.take([minute.charge(1, NAMES)]), Grant)
+    assert isinstance(store.take([day.charge(1, NAMES)]), Refusal)
+
+
+def test_a_store_whose_rows_could_be_mixed_up_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "b.sqlite"
+    SpendingStore(path).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP TABLE spent")
+        connection.execute("CREATE TABLE spent (id INTEGER PRIMARY KEY, key, scope, at_ms, amount)")
+    connection.close()
+    with pytest.raises(StoreFailed, match="earlier version") as refused:
+        SpendingStore(path)
+    assert "move the file away" in str(refused.value)
 
 
 TAKER = """
