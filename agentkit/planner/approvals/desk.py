@@ -116,7 +116,7 @@ class ApprovalDesk:
 
         def redeem(connection: sqlite3.Connection) -> Standing:
             try:
-                return self._store.redeem(connection, request.request_id, binding)
+                return self._store.redeem(connection, request.request_id, binding, request.persons)
             except (AgentkitError, sqlite3.Error):
                 raise
             except Exception as error:
@@ -175,7 +175,7 @@ class ApprovalDesk:
 
     async def _stands(self, request: ApprovalRequest) -> Standing:
         standing = await self._state.write(
-            partial(self._store.stands, request_id=request.request_id)
+            partial(self._store.stands, request_id=request.request_id, persons=request.persons)
         )
         return replace(standing, is_signed=self._is_signed)
 

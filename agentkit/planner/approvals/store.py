@@ -129,10 +129,18 @@ class ApprovalStore:
             return Standing("denied", why="it expired")
         return weigh(request, self.key_of, now_ms)
 
-    def stands(self, connection: sqlite3.Connection, request_id: str) -> Standing:
-        """Return how a request stands now. Raises ``ApprovalError``."""
+    def stands(
+        self, connection: sqlite3.Connection, request_id: str, *, persons: int | None = None
+    ) -> Standing:
+        """Return how a request stands now. Raises ``ApprovalError``.
+
+        ``persons``: how many the gate requires; None, to show it only: what the store says.
+        """
         now_ms = self._now(connection)
-        return self.standing(self.find(connection, request_id), now_ms)
+        request = self.find(connection, request_id)
+        if persons is not None:
+            _check_persons(request, persons)
+        return self.standing(request, now_ms)
 
     def decide(
         self,
@@ -200,13 +208,17 @@ class ApprovalStore:
             (request.request_id, statement.approver, signed.message, signed.signature, now_ms),
         )
 
-    def redeem(self, connection: sqlite3.Connection, request_id: str, binding: Binding) -> Standing:
+    def redeem(
+        self, connection: sqlite3.Connection, request_id: str, binding: Binding, persons: int
+    ) -> Standing:
         """Use a decision up for the call that ``binding`` describes as it stands now.
 
-        Raises ``ApprovalError`` where it does not permit that call, or no longer.
+        ``persons``: how many the gate requires. Raises ``ApprovalError`` where the decision does
+        not permit that call, or no longer.
         """
         now_ms = self._now(connection)
         request = self.find(connection, request_id)
+        _check_persons(request, persons)
         changed = request.binding.difference(binding)
         if changed:
             raise ApprovalError(f"what was approved has changed since: {changed}", cure=_ASK_AGAIN)
@@ -284,4 +296,14 @@ class ApprovalStore:
                 (one["approver"], SignedStatement(bytes(one["statement"]), bytes(one["signature"])))
                 for one in given
             ),
+        )
+
+
+def _check_persons(request: OpenRequest, persons: int) -> None:
+    """Hold the file, which others may have rewritten, to the number that the gate requires."""
+    if request.persons != persons:
+        raise ApprovalError(
+            f"request {request.request_id} was rewritten: it says that {request.persons} must"
+            f" approve, and the gate requires {persons}",
+            cure=_ASK_AGAIN,
         )

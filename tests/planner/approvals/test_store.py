@@ -86,7 +86,7 @@ class Desk:
     def redeem(self, request: OpenRequest, binding: Binding | None = None) -> str:
         with self.state.transaction() as connection:
             return self.store.redeem(
-                connection, request.request_id, binding or request.binding
+                connection, request.request_id, binding or request.binding, request.persons
             ).state
 
     def plant(self, request: OpenRequest, approver: str, signed: SignedStatement) -> None:
@@ -304,6 +304,22 @@ def test_arguments_that_were_rewritten_in_the_file_are_never_shown() -> None:
         connection.execute("UPDATE requests SET arguments = ?", (b'{"amount":1}',))
     with pytest.raises(StateError, match="tampered"):
         desk.say(request)
+
+
+@pytest.mark.parametrize("rewritten", [0, 1, 3])
+def test_a_number_of_persons_that_was_rewritten_in_the_file_permits_nothing(rewritten: int) -> None:
+    desk = Desk()
+    request = desk.ask(persons=2)
+    desk.say(request)
+    with desk.state.transaction() as connection:
+        connection.execute("UPDATE requests SET persons = ?", (rewritten,))
+    with pytest.raises(ApprovalError, match="the gate requires 2"):
+        desk.redeem(request)
+    with (
+        desk.state.transaction() as connection,
+        pytest.raises(ApprovalError, match="the gate requires 2"),
+    ):
+        desk.store.stands(connection, request.request_id, persons=2)
 
 
 @given(
