@@ -262,12 +262,13 @@ class CallRoom:
                 arguments = deepcopy(call.arguments)  # what was ruled over stays as it was
                 functions = program.functions(self.tools) if tool.runs_programs else {}
                 tainted = _is_tainted(program.asked)
-                text = await tool.function(
+                returned = await tool.function(
                     ToolCall(call.call_id, arguments, key, functions, tainted=tainted)
                 )
+                text = _plain_text(call.name, returned)
             status = "ok"
         except ToolError as error:
-            status, text = "error", error.message
+            status, text = "error", _plain_text(call.name, error.message)
         except AgentkitError as error:
             status, text = "failed", error.message
             raise
@@ -330,6 +331,15 @@ def _refused(call: ToolCallPart, refusal: Refusal) -> ToolResultPart:
         text = f"Unknown outcome, and not repeated. {text}"
     # The reason may quote the model's own arguments, so the call's label stays on it.
     return ToolResultPart(call.call_id, call.name, text, call.label, is_error=True)
+
+
+def _plain_text(tool: str, returned: object) -> str:
+    """Return what a tool returned as a plain str of whole characters, whatever class of text it is:
+    journal, log and models take nothing else, and its effect has happened already.
+    """
+    if not isinstance(returned, str):
+        raise ToolError(f"{tool} returned {type(returned).__name__}, which is no text")
+    return str.encode(returned, "utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _is_tainted(conversation: Sequence[Message]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import pytest
@@ -13,7 +13,7 @@ from agentkit.messages import ToolResultPart
 from agentkit.model.protocol import FinishDelta
 from agentkit.model.toolcalls import CallSyntax, parse_calls
 from agentkit.planner import ToolPolicy
-from agentkit.tools import tool
+from agentkit.tools import Effect, Tool, ToolCall, tool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,6 +89,34 @@ def test_nothing_that_quotes_the_model_is_trusted_after_an_untrusted_read(
     assert any("could not be used" in part.text for part in quoting)
     assert not any(part.label.is_trusted for part in quoting)
     assert result.answer.text == "Done."
+
+
+class Marked(str):
+    """A text of a class of its own, as parsers and templates return them."""
+
+    __slots__ = ()
+
+
+@pytest.mark.parametrize(
+    ("returned", "told"),
+    [
+        (Marked("acted"), "acted"),
+        ("report-\udce9.txt", "report-\N{REPLACEMENT CHARACTER}.txt"),
+        ("\ud83d\ude00", "\N{GRINNING FACE}"),
+        (5, "act returned int, which is no text"),
+    ],
+)
+def test_whatever_text_a_tool_returns_is_told_as_plain_text(
+    returned: object, told: str, house: House, propose: Propose
+) -> None:
+    async def act(call: ToolCall) -> str:
+        return cast("str", returned)
+
+    declared = Tool("act", "Act.", {"type": "object"}, act, Effect.READ)
+    house.run(house.planner([propose(("act", {})), "Fine."], declared))
+    (part,) = house.results
+    assert (part.text, type(part.text)) == (told, str)
+    assert part.is_error is not isinstance(returned, str)
 
 
 def test_a_broken_wall_ends_the_turn(house: House, propose: Propose) -> None:

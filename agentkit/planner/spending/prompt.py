@@ -31,10 +31,14 @@ def most_tokens(conversation: Sequence[Message], tools: Sequence[FunctionDeclara
 def _most(part: Part) -> int:
     match part:
         case ToolCallPart():
-            return len(json.dumps(part.arguments)) + len(part.name.encode())
+            return len(json.dumps(part.arguments)) + _size(part.name)
         case ImagePart() | VideoFramePart():
             return _PICTURE
         case DocumentPagePart():
-            return len(part.text.encode()) + (_PICTURE if part.image is not None else 0)
+            return _size(part.text) + (_PICTURE if part.image is not None else 0)
         case _:
-            return len(part.text.encode())
+            return _size(part.text)
+
+
+def _size(text: str) -> int:
+    return len(text.encode(errors="surrogatepass"))
