@@ -10,6 +10,7 @@ which is one number per class of failure:
     ├── ModelError                    5   a model cannot be loaded or does not answer
     │   ├── WeightsMismatch           5   a file's hash is not the pinned one
     │   └── BackendError              5   a remote backend failed or answered nonsense
+    │       └── BackendRefused        5   it did not take the request, so nothing was used
     ├── GuardError                    6   a guard is misconfigured (a *blocking* guard is a verdict)
     ├── SandboxError                  7   a sandbox tier is absent or broke
     │   └── SandboxBusy               7   the pool's queue is full, or the wait for it was too long
@@ -30,6 +31,7 @@ __all__ = [
     "AuditDamaged",
     "AuditError",
     "BackendError",
+    "BackendRefused",
     "GuardError",
     "ModelError",
     "RunSuspended",
@@ -109,6 +111,10 @@ class WeightsMismatch(ModelError):
 
 class BackendError(ModelError):
     """A remote model backend failed, or its answer broke the protocol."""
+
+
+class BackendRefused(BackendError):
+    """A remote model backend did not take the request: no token was read or written."""
 
 
 class GuardError(AgentkitError):

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 import httpx
 
-from agentkit.errors import BackendError, ModelError
+from agentkit.errors import BackendError, BackendRefused, ModelError
 from agentkit.model.protocol import Constraint, GenerationSettings, ModelInfo
 from agentkit.model.remote_errors import retry_delay_s, status_error
 from agentkit.model.remote_events import broken_protocol, server_sent_data
@@ -136,17 +136,17 @@ class RemoteModel:
                 if delay_s is None or attempt == _MAX_TRIES:
                     raise failure
                 await anyio.sleep(delay_s)
+        except (httpx.ConnectError, httpx.ConnectTimeout):
+            raise BackendRefused(
+                "no connection to the backend",
+                place=self._shown_url,
+                cure="check that the URL is right and the backend is running",
+            ) from None
         except httpx.TimeoutException:
             raise BackendError(
                 "the backend did not answer in time",
                 place=self._shown_url,
                 cure="raise timeout_s, or ask a less busy backend",
-            ) from None
-        except httpx.ConnectError:
-            raise BackendError(
-                "no connection to the backend",
-                place=self._shown_url,
-                cure="check that the URL is right and the backend is running",
             ) from None
         except (httpx.HTTPError, httpx.StreamError) as error:
             raise BackendError(

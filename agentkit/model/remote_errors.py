@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from agentkit.errors import BackendError
+from agentkit.errors import BackendError, BackendRefused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,7 +50,11 @@ def status_error(
     url: str,
     secrets: Sequence[str],
 ) -> BackendError:
-    """Return the error for a response that is no 200. ``secrets`` are cut out of what it says."""
+    """Return the error for a response that is no 200. ``secrets`` are cut out of what it says.
+
+    A status of the client's (4xx), a redirect and 503 say that the model was not run; of any other
+    it is not known.
+    """
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         meaning = "answers with a redirect, which is not followed"
         cure = "configure the URL that it redirects to, if you trust that host"
@@ -64,7 +68,9 @@ def status_error(
     detail = f": {message}" if message else ""
     retry_after = headers.get("retry-after")
     wait = f" (it asks to wait {_seconds(retry_after):.0f} s)" if _seconds(retry_after) else ""
-    return BackendError(
+    untaken = HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.INTERNAL_SERVER_ERROR
+    kind = BackendRefused if untaken or status in _RETRIED else BackendError
+    return kind(
         f"the backend {meaning} (HTTP {status}, model {model_id}){wait}{detail}",
         place=url,
         cure=cure,

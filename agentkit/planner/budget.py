@@ -13,6 +13,11 @@ __all__ = ["Budget", "TurnLimits"]
 class TurnLimits:
     """Limits of one turn. ``steps``: model calls; ``tokens``: prompt and completion of all steps
     together; ``wall_s``: seconds from the user's message to the answer.
+
+    No step begins once ``tokens`` are used, and a step that passes them is the turn's last: nothing
+    it asked for is done. By how much it passes them its prompt decides, which is bounded by the
+    model's context alone. ``wall_s`` ends a wait, of a model, a person or an async tool; it cannot
+    end a plain function, which is waited for.
     """
 
     steps: int = 8
@@ -50,6 +55,8 @@ class Budget:
     def add_tokens(self, count: int) -> None:
         """Count tokens read and written by a model call that was made."""
         self.tokens += count
+        if self.tokens > self.limits.tokens:
+            raise self._stopped("tokens", self.limits.tokens)
 
     def take_calls(self, count: int) -> None:
         """Count tool calls, before any of them is decided over."""

@@ -30,7 +30,8 @@ from agentkit.planner.calls import CallRoom
 from agentkit.planner.clock import system_clock
 from agentkit.planner.commit_step import needs_commitment, request_commitment
 from agentkit.planner.commitment import Commitment
-from agentkit.planner.events import ModelReplied, Observer, StepStarted, ignore
+from agentkit.planner.decision import Decision, Outcome, Ruling
+from agentkit.planner.events import CallRuled, ModelReplied, Observer, StepStarted, ignore
 from agentkit.planner.output import OutputChannel
 from agentkit.planner.permission import PermissionRoom
 from agentkit.planner.provenance import conversation_label
@@ -38,7 +39,7 @@ from agentkit.planner.record import Recorder
 from agentkit.planner.reply import Reply, ask_model
 from agentkit.planner.runs import Claim, Journal, RunStore
 from agentkit.planner.runs.wire import Promised
-from agentkit.planner.spending.prompt import most_tokens
+from agentkit.planner.spending.prompt import most_tokens, used_tokens
 from agentkit.planner.state import StateFile
 from agentkit.planner.texts import TextRoom
 from agentkit.planner.timings import Timings
@@ -181,7 +182,9 @@ class _Turn:
             reply = await self._step(conversation)
             conversation = (*conversation, reply.message)
             proposed = reply.message.calls
-            if proposed:
+            if proposed and self.budget.last_step:
+                await self._refuse(proposed)  # and stop: no step is left
+            elif proposed:
                 self.budget.take_calls(len(proposed))
                 settled = await calls.settle(
                     proposed,
@@ -199,6 +202,22 @@ class _Turn:
             else:
                 return await self._answer(conversation, reply)
 
+    async def _refuse(self, proposed: Sequence[ToolCallPart]) -> None:
+        """Record that calls of the last step, whatever model made them, are not carried out."""
+        ruling = Ruling(
+            (
+                Decision(
+                    Outcome.DENY,
+                    "steps",
+                    "the last step allowed may only answer",
+                    "raise limits.steps in the specification",
+                ),
+            )
+        )
+        for call in proposed:
+            await self.recorder.ruled(call, ruling, self.planner.gate.digest)
+            self.planner.observe(CallRuled(call, ruling))
+
     def _call_room(self) -> CallRoom:
         planner = self.planner
         return CallRoom(
@@ -215,30 +234,33 @@ class _Turn:
         planner, budget = self.planner, self.budget
         budget.take_step()
         planner.observe(StepStarted(budget.steps))
-        reply = await self.journal.once(f"reply {budget.steps}", partial(self._ask, conversation))
-        budget.add_tokens(reply.usage.prompt_tokens + reply.usage.completion_tokens)
+        prompt = most_tokens(conversation, [tool.declaration for tool in planner.tools])
+        wanted = budget.tokens_left(planner.settings.max_tokens)
+        reply = await self.journal.once(
+            f"reply {budget.steps}", partial(self._ask, conversation, prompt, wanted)
+        )
         planner.observe(
             ModelReplied(budget.steps, reply.message.calls, reply.problems, reply.usage)
         )
+        budget.add_tokens(used_tokens(reply.usage, prompt=prompt, completion=wanted))
         return reply
 
-    async def _ask(self, conversation: tuple[Message, ...]) -> Reply:
+    async def _ask(self, conversation: tuple[Message, ...], prompt: int, wanted: int) -> Reply:
+        """Have the model reply. ``prompt``: the tokens it reads at most; ``wanted``: it writes."""
         planner, budget = self.planner, self.budget
-        wanted = budget.tokens_left(planner.settings.max_tokens)
-        tools = [tool.declaration for tool in planner.tools]
-        spending, prompt = planner.gate.spending, most_tokens(conversation, tools)
-        hold = await spending.reserve_tokens(prompt + 1, prompt + wanted)
-        with self.recorder.timings.room("model"):
-            reply = await ask_model(
-                planner.model,
-                conversation,
-                tools=tools,
-                # The last step allowed can only be an answer.
-                constraint=Constraint(tool_choice="none" if budget.last_step else "auto"),
-                settings=replace(planner.settings, max_tokens=hold.granted - prompt),
-                call_prefix=f"{self.recorder.turn}.{budget.steps}",
-            )
-        await spending.settle(hold, reply.usage.prompt_tokens + reply.usage.completion_tokens)
+        async with planner.gate.spending.model_call(prompt, wanted) as hold:
+            completion = hold.granted - prompt
+            with self.recorder.timings.room("model"):
+                reply = await ask_model(
+                    planner.model,
+                    conversation,
+                    tools=[tool.declaration for tool in planner.tools],
+                    # The last step allowed can only be an answer.
+                    constraint=Constraint(tool_choice="none" if budget.last_step else "auto"),
+                    settings=replace(planner.settings, max_tokens=completion),
+                    call_prefix=f"{self.recorder.turn}.{budget.steps}",
+                )
+            hold.used = used_tokens(reply.usage, prompt=prompt, completion=completion)
         await self.recorder.replied(reply, budget.steps)
         return reply
 
@@ -263,17 +285,17 @@ class _Turn:
         # The step shows the tools a second time, inside its own instructions.
         most = most_tokens(conversation, [tool.declaration for tool in planner.tools])
         prompt = 2 * most + _COMMIT_WORDS
-        hold = await planner.gate.spending.reserve_tokens(prompt + 1, prompt + wanted)
-        with self.recorder.timings.room("model"):
-            commitment, reply = await request_commitment(
-                planner.model,
-                conversation,
-                planner.tools,
-                settings=replace(planner.settings, max_tokens=hold.granted - prompt),
-                call_prefix=f"{self.recorder.turn}.commit",
-            )
-        used = reply.usage.prompt_tokens + reply.usage.completion_tokens
-        await planner.gate.spending.settle(hold, used)
+        async with planner.gate.spending.model_call(prompt, wanted) as hold:
+            completion = hold.granted - prompt
+            with self.recorder.timings.room("model"):
+                commitment, reply = await request_commitment(
+                    planner.model,
+                    conversation,
+                    planner.tools,
+                    settings=replace(planner.settings, max_tokens=completion),
+                    call_prefix=f"{self.recorder.turn}.commit",
+                )
+            used = hold.used = used_tokens(reply.usage, prompt=prompt, completion=completion)
         await self.recorder.committed(commitment, reply)
         return Promised(commitment, used)
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentkit.errors import BackendError, ModelError
+from agentkit.errors import BackendError, BackendRefused, ModelError
 from agentkit.messages import (
     Message,
 )
@@ -153,6 +153,35 @@ def test_a_refused_connection_names_the_url_without_credentials(server: Server) 
     assert error.place == "http://127.0.0.1:1/v1/chat/completions"
     assert KEY not in str(error)
     assert "hidden" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("answer", "refused"),
+    [
+        (302, True),
+        (401, True),
+        (413, True),
+        (429, True),
+        (503, True),
+        (500, False),
+        (504, False),
+        (httpx.ConnectError, True),
+        (httpx.ConnectTimeout, True),
+        (httpx.ReadTimeout, False),
+        (httpx.ReadError, False),
+    ],
+)
+def test_what_the_backend_did_not_take_is_told_from_what_it_may_have_run(
+    answer: int | type[httpx.TransportError], refused: bool
+) -> None:
+    async def answered(request: httpx.Request) -> httpx.Response:
+        if isinstance(answer, int):
+            stream = httpx.ByteStream(b"")
+            return httpx.Response(answer, headers={"retry-after": "0"}, stream=stream)
+        raise answer("broken", request=request)
+
+    error = failure("http://model.test/v1", transport=httpx.MockTransport(answered))
+    assert isinstance(error, BackendRefused) is refused
 
 
 def test_a_silent_backend_times_out() -> None:

@@ -27,6 +27,8 @@ def test_each_limit_stops_the_turn_by_its_name() -> None:
     with pytest.raises(TurnStopped) as tokens:
         Budget(TurnLimits(tokens=100), tokens=100).take_step()
     assert tokens.value.reason == "tokens"
+    with pytest.raises(TurnStopped, match="100 tokens"):
+        budget.add_tokens(1)
 
 
 decisions = st.builds(Decision, st.sampled_from(Outcome), st.text(max_size=3))

@@ -289,6 +289,18 @@ def test_a_model_that_only_calls_is_stopped_by_its_steps(house: House, propose: 
     assert house.model.shown[1].constraint.tool_choice == "auto"
 
 
+def test_calls_of_the_last_step_are_recorded_as_refused_and_not_made(
+    house: House, propose: Propose
+) -> None:
+    planner = house.planner([propose(("double", {"n": 1}))], double, limits=TurnLimits(steps=1))
+    with pytest.raises(TurnStopped) as stopped:
+        house.run(planner)
+    assert stopped.value.reason == "steps"
+    (refused,) = house.of_kind("decision")
+    assert (refused.record.body["outcome"], refused.record.body["rule"]) == ("deny", "steps")
+    assert "intent" not in house.kinds
+
+
 def test_a_turn_beyond_its_time_is_stopped_and_its_call_recorded(
     house: House, propose: Propose
 ) -> None:

@@ -1,4 +1,4 @@
-"""How many tokens a prompt can be at most, known before any model has read it."""
+"""How many tokens a model call takes: at most, before any model has read it, and at its end."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from agentkit.messages import FunctionDeclaration, Message, Part
+    from agentkit.model.protocol import TokenUsage
 
-__all__ = ["most_tokens"]
+__all__ = ["most_tokens", "used_tokens"]
 
 # Every tokenizer in use writes at most one token a byte; a template adds its frame to each message.
 _FRAME = 64
@@ -26,6 +27,14 @@ def most_tokens(conversation: Sequence[Message], tools: Sequence[FunctionDeclara
         len(json.dumps([tool.name, tool.description, tool.parameters])) + _FRAME for tool in tools
     )
     return parts + described + _FRAME * (len(conversation) + 1)
+
+
+def used_tokens(usage: TokenUsage, *, prompt: int, completion: int) -> int:
+    """Return what a model call used.
+
+    ``prompt`` and ``completion``: the most that they can be, counted where the backend is silent.
+    """
+    return (usage.prompt_tokens or prompt) + (usage.completion_tokens or completion)
 
 
 def _most(part: Part) -> int:

@@ -2,8 +2,9 @@
 
 What is covered: calls and money before a call runs, tokens before the model reads, wall time
 before a turn begins. Tokens and wall time are reserved by what they may become at most and settled
-to what they became; a process that dies leaves its reservation standing until the window has
-passed. A store that fails denies.
+to what they became; a process that dies, and a model call that ends early, leave their reservation
+standing until the window has passed. A backend that does not say what it used is counted by the
+most that it can have used. A store that fails denies.
 
 What is not covered: a call that was counted and then refused by a person stays counted.
 """
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
-from agentkit.errors import TurnStopped
+from agentkit.errors import BackendRefused, TurnStopped
 from agentkit.planner.decision import Decision, Evidence, Outcome
 from agentkit.planner.provenance import leaves
 from agentkit.planner.spending.limit import SECOND_UNIT, Kind, Per, shown_amount
@@ -47,12 +48,15 @@ class ToolSpending:
     destination: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Hold:
-    """A reservation. ``granted``: how much of what was wanted may be used."""
+    """A reservation. ``granted``: how much of what was wanted may be used. ``used``: how much was,
+    None as long as nothing tells.
+    """
 
     granted: int
     grant: Grant = field(default_factory=Grant)
+    used: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,25 @@ class Spending:
     async def reserve_tokens(self, minimum: int, wanted: int) -> Hold:
         """Reserve between ``minimum`` and ``wanted`` tokens. Raises ``TurnStopped``."""
         return await self._reserve(Kind.TOKENS, minimum, wanted)
+
+    @asynccontextmanager
+    async def model_call(self, prompt: int, wanted: int) -> AsyncIterator[Hold]:
+        """Hold the tokens of one model call: of a prompt, and up to ``wanted`` of its reply.
+
+        At the end ``Hold.used`` counts. A call that ended early, and whose use nothing tells, stays
+        counted as it was reserved; one that the backend did not take used nothing. Raises
+        ``TurnStopped``.
+        """
+        hold = await self.reserve_tokens(prompt + 1, prompt + wanted)
+        try:
+            yield hold
+        except BackendRefused:
+            hold.used = 0
+            raise
+        finally:
+            if hold.used is not None:
+                with anyio.CancelScope(shield=True):
+                    await self.settle(hold, hold.used)
 
     async def settle(self, hold: Hold, used: int) -> None:
         """Count what was used in place of what was reserved. Raises ``TurnStopped``."""

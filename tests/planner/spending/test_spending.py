@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentkit.errors import TurnStopped
+from agentkit.errors import BackendError, BackendRefused, TurnStopped
 from agentkit.labels import Label, SourceKind
 from agentkit.messages import ToolCallPart
-from agentkit.model.protocol import FinishDelta, TextDelta, TokenUsage
-from agentkit.planner import Decision, Gate, Outcome, ToolPolicy
+from agentkit.model.protocol import FinishDelta, TextDelta, TokenUsage, ToolCallDelta
+from agentkit.planner import Decision, Gate, Outcome, ToolPolicy, TurnLimits
 from agentkit.planner.spending import (
     Kind,
     Limit,
@@ -145,6 +145,53 @@ def test_tokens_are_reserved_before_and_settled_after_each_step(
     assert stopped.value.reason == "budget"
     assert house.of_kind("turn_ended")[-1].record.body["reason"] == "budget"
     assert len(house.of_kind("model")) == 1
+
+
+def test_a_backend_that_tells_no_usage_is_counted_by_the_most_it_can_have_used(house: Any) -> None:
+    spending = Spending((Limit("t", Kind.TOKENS, 1500, None),))
+    planner = _spend(house, spending, ["Fine."] * 9)
+    assert house.run(planner).answer.tokens > 0
+    assert house.run(planner).answer.tokens > 0
+    with pytest.raises(TurnStopped, match="t allows"):
+        house.run(planner)
+
+
+@pytest.mark.parametrize(
+    ("error", "kept"), [(BackendRefused("no connection"), False), (BackendError("cut off"), True)]
+)
+def test_a_model_call_that_fails_counts_unless_the_backend_did_not_take_it(
+    house: Any, error: BackendError, kept: bool
+) -> None:
+    spending = Spending((Limit("t", Kind.TOKENS, 5000, None),))
+    with pytest.raises(BackendError):
+        house.run(_spend(house, spending, [error]))
+    left = anyio.run(spending.reserve_tokens, 1, 10_000).granted
+    assert (left < 5000) is kept
+
+
+def test_a_model_call_that_is_cancelled_in_its_settlement_is_settled() -> None:
+    spending = Spending((Limit("t", Kind.TOKENS, 5000, None),))
+
+    async def main() -> None:
+        with anyio.CancelScope() as scope:
+            async with spending.model_call(100, 500) as hold:
+                hold.used = 40
+                scope.cancel()
+
+    anyio.run(main)
+    assert anyio.run(spending.reserve_tokens, 1, 10_000).granted == 4960
+
+
+def test_a_step_that_passes_the_tokens_of_its_turn_is_the_last_and_does_nothing(
+    house: Any,
+) -> None:
+    usage = TokenUsage(prompt_tokens=900, completion_tokens=200)
+    reply = [ToolCallDelta("double", {"n": 1}), FinishDelta("calls", usage)]
+    planner = house.planner([reply, "never"], double, limits=TurnLimits(tokens=1000))
+    with pytest.raises(TurnStopped) as stopped:
+        house.run(planner)
+    assert stopped.value.reason == "tokens"
+    assert "decision" not in house.kinds
 
 
 def test_a_turn_may_take_what_is_left_of_the_wall_time(house: Any) -> None:
