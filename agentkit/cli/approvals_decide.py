@@ -110,6 +110,8 @@ def _arguments(text: str) -> JsonObject:
         found = json.loads(text)
     except ValueError as error:
         raise ApprovalError(f"--changes is no JSON: {error}", cure="give one object") from error
+    except RecursionError:
+        raise ApprovalError("--changes is nested too deeply", cure="give one object") from None
     if not isinstance(found, dict):
         raise ApprovalError("--changes is no JSON object", cure="give all arguments of the call")
     return cast("JsonObject", found)

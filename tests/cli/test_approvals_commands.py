@@ -195,3 +195,26 @@ def test_a_key_that_others_may_read_is_refused(office: Callable[..., Office]) ->
     assert refused.exit_code == 13
     assert "chmod 600" in refused.stderr
     assert it.cli("approvals", "keygen", "--name", "x", "--out", it.file("ola")).exit_code == 13
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("approve", "{spec}", "\udcff", "--key", "{key}"), "there is no request '\\udcff'"),
+        (("keygen", "--name", "k\udcff"), "cannot be a key's name"),
+        (
+            ("approve", "{spec}", "x", "--key", "{key}", "--changes", "[" * 5000 + "]" * 5000),
+            "nested too deeply",
+        ),
+    ],
+)
+def test_what_cannot_be_spelled_or_read_is_an_error_with_a_cure(
+    arguments: tuple[str, ...], words: str, office: Callable[..., Office]
+) -> None:
+    with serve() as fake:
+        made = office(fake.url)
+    given = [one.format(spec=made.spec, key=made.file("kari")) for one in arguments]
+    result = made.cli("approvals", *given)
+    assert result.exit_code == 13, result.stderr
+    assert words in result.stderr
+    assert "cure:" in result.stderr

@@ -58,9 +58,10 @@ class ApproverKey:
     @classmethod
     def new(cls, name: str) -> Self:
         """Return a fresh key of this process. Raises ``ApprovalError`` for an unusable name."""
-        if not is_key_name(name):
+        if not is_key_name(name) or not name.isprintable():
             raise ApprovalError(
-                f"{name!r} cannot be a key's name", cure="use a name without spaces and +"
+                f"{name!r} cannot be a key's name",
+                cure="use printable characters, without spaces and +",
             )
         return cls(name, Ed25519PrivateKey.generate())
 

@@ -99,12 +99,14 @@ class ApprovalStore:
 
     def find(self, connection: sqlite3.Connection, request_id: str) -> OpenRequest:
         """Return a request by its id. Raises ``ApprovalError`` where there is none."""
-        found = connection.execute(
-            "SELECT * FROM requests WHERE request_id = ?", (request_id,)
-        ).fetchone()
+        found = None
+        if request_id.isascii():  # as ids are; SQLite takes no lone surrogate
+            found = connection.execute(
+                "SELECT * FROM requests WHERE request_id = ?", (request_id,)
+            ).fetchone()
         if found is None:
             raise ApprovalError(
-                f"there is no request {request_id}", cure="see: agentkit approvals list"
+                f"there is no request {request_id!r}", cure="see: agentkit approvals list"
             )
         return self._read(connection, found)
 
