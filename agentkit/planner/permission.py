@@ -3,7 +3,7 @@
 What is covered: a call that was approved with changes goes through the gate as a new proposal,
 under an id of its own, its values being the approver's words; a call that a crash interrupted is
 run again only where its tool reads or is idempotent, and the policy is still the same, and is asked
-about otherwise; what waits for people is told apart from what is refused.
+about otherwise, and only yes or no; what waits for people is told apart from what is refused.
 
 What is not covered: using a decision up, which is done with the call's start (see ``calls``).
 """
@@ -53,7 +53,7 @@ class Circumstances:
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """A call may run. ``start_key``: what the journal keeps of its start, empty where it holds it.
+    """A call may run. ``start_key``: what the journal keeps of its start, empty where it has ended.
 
     ``request``: the decision to use up at the start. ``note``: the approver's words on a changed
     call.
@@ -167,13 +167,14 @@ class PermissionRoom:
         self, call: ToolCallPart, started: Started
     ) -> Permit | Refusal | Waiting | Changed:
         """Decide over a call that began before a crash and whose end is not known."""
-        tool = self.tools[call.name]
-        harmless = tool.effect is Effect.READ or tool.idempotent
-        if harmless and started.policy_sha256 == self.gate.digest:
-            return Permit(call)
         number = 2
         while self.journal.recall(f"{call.call_id}/started/{number}") is not None:
             number += 1
+        key = f"{call.call_id}/started/{number}"
+        tool = self.tools[call.name]
+        harmless = tool.effect is Effect.READ or tool.idempotent
+        if harmless and started.policy_sha256 == self.gate.digest:
+            return Permit(call, key)
         decision = Decision(
             Outcome.ASK,
             "interrupted",
@@ -181,7 +182,6 @@ class PermissionRoom:
             "its effect happened",
             "a person looks, and approves only if it has to be done (again)",
         )
-        key = f"{call.call_id}/started/{number}"
         found = await self._asked(call, f"{call.call_id}!{number}", key, decision)
         return replace(found, unknown=True) if isinstance(found, Refusal) else found
 
@@ -204,6 +204,16 @@ class PermissionRoom:
             return Waiting(request.request_id)
         if standing.state == "approved":
             return Permit(call, start_key, request)
+        if standing.changed is not None and call_id != call.call_id:
+            return Refusal(
+                Decision(
+                    Outcome.DENY,
+                    decision.rule,
+                    f"{decision.reason}; it cannot be approved with changes, for it would be made"
+                    " anew beside what may have happened",
+                    decision.cure,
+                )
+            )
         if standing.changed is not None:
             changed = Changed(standing.changed, ", ".join(standing.people))
             redeem = self.desk.redemption(request, self.binding(call, call_id))
