@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import structlog
+
 if TYPE_CHECKING:
     from agentkit.guards import Boundary, Judgement
     from agentkit.messages import ToolCallPart, ToolResultPart
@@ -26,7 +28,11 @@ __all__ = [
     "StepStarted",
     "TurnEvent",
     "ignore",
+    "steady",
 ]
+
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,3 +92,25 @@ Observer = Callable[[TurnEvent], None]
 
 def ignore(event: TurnEvent) -> None:
     """Observe nothing."""
+
+
+def steady(observe: Observer) -> Observer:
+    """Return ``observe`` so that its faults disturb no call: the first is logged and ends it.
+
+    A pipe that was closed is no fault: whoever writes to it next is told so.
+    """
+    is_broken = False
+
+    def observed(event: TurnEvent) -> None:
+        nonlocal is_broken
+        if is_broken:
+            return
+        try:
+            observe(event)
+        except BrokenPipeError:
+            is_broken = True
+        except Exception:  # noqa: BLE001 - whatever a face does wrong, the turn goes on
+            is_broken = True
+            _log.exception("observer_failed", told=type(event).__name__)
+
+    return observed

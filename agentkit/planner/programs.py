@@ -23,6 +23,7 @@ import anyio
 from agentkit.errors import RunSuspended, ToolError
 from agentkit.labels import join_all
 from agentkit.messages import Message, ToolCallPart
+from agentkit.model.toolcalls import CallProblem, check_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -84,6 +85,10 @@ class Program:
         async with self._turn:  # threads of a program call one after the other
             if self.suspended is not None:
                 raise ToolError("people have to decide first; the run is put aside")
+            try:
+                check_value(arguments)  # what cannot be recorded must not run
+            except CallProblem as problem:
+                raise ToolError(str(problem)) from None
             self._calls += 1
             call = ToolCallPart(
                 f"{self.call.call_id}.{self._calls}",

@@ -31,7 +31,7 @@ from agentkit.planner.clock import system_clock
 from agentkit.planner.commit_step import needs_commitment, request_commitment
 from agentkit.planner.commitment import Commitment
 from agentkit.planner.decision import Decision, Outcome, Ruling
-from agentkit.planner.events import CallRuled, ModelReplied, Observer, StepStarted, ignore
+from agentkit.planner.events import CallRuled, ModelReplied, Observer, StepStarted, ignore, steady
 from agentkit.planner.output import OutputChannel
 from agentkit.planner.permission import PermissionRoom
 from agentkit.planner.provenance import conversation_label
@@ -111,7 +111,8 @@ class Planner:
             journal = await Journal.open(self.state, claim, turn, text)
             async with self.gate.spending.wall_time(self.limits.wall_s) as allowed_s:
                 with anyio.fail_after(allowed_s):
-                    work = _Turn(self, recorder, budget, journal)
+                    planner = replace(self, observe=steady(self.observe))
+                    work = _Turn(planner, recorder, budget, journal)
                     result = await work.run(tuple(conversation), text)
             added = result.conversation[len(conversation) :]
             await journal.ended("answered", added, result.answer)

@@ -8,7 +8,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from agentkit.errors import TurnStopped
+from agentkit.errors import ToolError, TurnStopped
 from agentkit.messages import ToolResultPart
 from agentkit.planner import TurnLimits
 from agentkit.sandbox import Limits, open_sandbox
@@ -249,3 +249,19 @@ def test_programs_side_by_side_share_one_commitment(
     ]
     house.run(house.planner(replies, programs_of(run), note, sender(sent)), ASKED)
     assert sent == ["kari@example.org"]
+
+
+def test_arguments_that_cannot_be_recorded_are_refused_to_the_program(
+    house: House, propose: Propose
+) -> None:
+    async def run(call: ToolCall) -> str:
+        deep: Any = 1
+        for _ in range(100):
+            deep = [deep]
+        with pytest.raises(ToolError, match="nested"):
+            await call.functions["note"]({"name": deep})
+        return "refused"
+
+    house.run(house.planner([propose(("python", {"code": ""})), "No."], programs_of(run), note))
+    assert house.results[0].text == "refused"
+    assert [*decisions(house)] == ["1.1.1"]

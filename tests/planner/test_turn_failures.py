@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio
@@ -187,3 +188,16 @@ def test_a_fault_of_the_gate_denies(
     house.run(planner)
     assert "Denied by rule gate:" in house.results[0].text
     assert "intent" not in house.kinds
+
+
+@pytest.mark.parametrize("fault", [BrokenPipeError, ZeroDivisionError])
+def test_an_observer_that_fails_disturbs_no_call(
+    house: House, propose: Propose, fault: type[Exception]
+) -> None:
+    def observe(event: object) -> None:
+        raise fault("nobody looks")
+
+    replies = [propose(("double", {"n": 1}), ("double", {"n": 2})), "Fine."]
+    planner = replace(house.planner(replies, double), observe=observe)
+    assert house.run(planner).answer.text == "Fine."
+    assert [entry.record.body["status"] for entry in house.of_kind("outcome")] == ["ok", "ok"]

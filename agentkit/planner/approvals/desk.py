@@ -147,6 +147,10 @@ class ApprovalDesk:
         approval = await self._answer(request)
         if not approval.deferred:
             if not approval.approved and approval.signed is None:
+                why = approval.comment or "refused here"
+                await self._state.write(
+                    partial(self._store.void, request_id=request.request_id, why=why)
+                )
                 return request, self._refused(approval)
             signed = approval.signed
             if signed is None:

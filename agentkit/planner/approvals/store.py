@@ -73,10 +73,7 @@ class ApprovalStore:
             if not (changed or late or anew) and request.persons == persons:
                 return request
             why = "expired" if late else f"changed: {changed or 'who is asked'}"
-            connection.execute(
-                "UPDATE requests SET voided = ? WHERE request_id = ?",
-                (why, request.request_id),
-            )
+            self.void(connection, request.request_id, why)
         request_id = secrets.token_hex(6)
         connection.execute(
             "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, '')",
@@ -234,6 +231,10 @@ class ApprovalStore:
             "UPDATE requests SET redeemed_ms = ? WHERE request_id = ?", (now_ms, request_id)
         )
         return standing
+
+    def void(self, connection: sqlite3.Connection, request_id: str, why: str) -> None:
+        """Void a request: nobody is asked any more."""
+        connection.execute("UPDATE requests SET voided = ? WHERE request_id = ?", (why, request_id))
 
     def void_run(self, connection: sqlite3.Connection, run_id: str, why: str) -> None:
         """Void every unused request of a run."""

@@ -11,7 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentkit.errors import RunSuspended, StateError
-from agentkit.planner import ApproverKey, LeaveForLater, StateFile, ToolPolicy, TrustedApprover
+from agentkit.planner import (
+    ApproverKey,
+    LeaveForLater,
+    NobodyPresent,
+    StateFile,
+    ToolPolicy,
+    TrustedApprover,
+)
 from agentkit.planner.approvals import ApprovalStore, trusted_keys
 from agentkit.planner.clock import system_clock
 from tests.planner.runs.test_kill import is_kill
@@ -137,4 +144,11 @@ def test_a_turn_is_not_resumed_with_other_words(tmp_path: Path) -> None:
     state.close()
     with pytest.raises(StateError, match="other words"):
         office.attempt()
+    assert office.world.bank.payments == []
+
+
+def test_a_question_that_nobody_was_there_to_answer_is_closed(tmp_path: Path) -> None:
+    office = Office(tmp_path)
+    office.world.attempt(NobodyPresent())
+    assert office.waiting() == []
     assert office.world.bank.payments == []
