@@ -33,21 +33,29 @@ __all__ = ["ensure_checkpoint", "owner_only"]
 MANIFEST = "manifest.json"
 
 
-def owner_only(directory: Path) -> Path:
-    """Create ``directory`` with mode 0700, or check that nobody else may write to it."""
+def owner_only(
+    directory: Path,
+    *,
+    what: str = "the model cache",
+    instead: str = "set AGENTKIT_CACHE to a directory of your own",
+) -> Path:
+    """Create ``directory`` with mode 0700, or check that nobody else may write to it.
+
+    ``what``, ``instead``: what the directory is to the reader of an error, and how to name another.
+    """
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = directory.stat()
     except OSError as error:
         raise ModelError(
-            f"the cache directory cannot be used: {error.strerror}",
-            cure="set AGENTKIT_CACHE to a directory you can write to",
+            f"{what} cannot be used: {error.strerror}",
+            cure=f"let this user write to it, or {instead}",
             place=str(directory),
         ) from error
     if found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o022:
         raise ModelError(
-            "others can write to the model cache, so its content cannot be trusted",
-            cure=f"run: chmod 700 {directory}; or set AGENTKIT_CACHE to a directory of your own",
+            f"others can write to {what}, so its content cannot be trusted",
+            cure=f"run: chmod 700 {directory}; or {instead}",
             place=str(directory),
         )
     return directory

@@ -146,7 +146,11 @@ class PrefixCache:
         self.running.append(stream)
         if source in self.idle and own == len(source.ids) == len(stream.ids):
             self.idle.remove(source)  # this stream goes on where that conversation stopped
-        self._make_room(source, own)
+        try:
+            self._make_room(source, own)
+        except BaseException:
+            self.running.remove(stream)  # nobody else knows of it
+            raise
         return stream
 
     def release(self, stream: StreamCache) -> None:

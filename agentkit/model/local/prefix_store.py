@@ -2,7 +2,9 @@
 
 What is covered: memory and disk are bounded, the least recently used go first; spilled files are
 this user's alone, their SHA-256 is kept in this process and checked before one is used again, and
-all are erased on close; what a killed process left behind is erased by the next one.
+all are erased on close; what a killed process left behind is erased by the next one. A directory
+that cannot be used is refused when the model is loaded; what cannot be written later is forgotten,
+which is said once.
 What is not covered: whoever acts as the same user can read spilled files, which hold what was said
 (in the form of keys and values), while the process runs; erasing is unlinking, not overwriting.
 Whether a prompt shares a prefix with another conversation shows in the time its reading takes.
@@ -10,6 +12,7 @@ Whether a prompt shares a prefix with another conversation shows in the time its
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -21,7 +24,7 @@ from typing import TYPE_CHECKING, Literal
 import structlog
 from filelock import FileLock, Timeout
 
-from agentkit.errors import ModelError
+from agentkit.errors import AgentkitError, ModelError
 from agentkit.model.embedded.cache import owner_only
 from agentkit.model.local.tensor_files import hash_file, map_tensors, write_tensors
 
@@ -58,7 +61,10 @@ class _Entry:
 
 
 class PrefixStore:
-    """Snapshots by their tokens, least recently used first."""
+    """Snapshots by their tokens, least recently used first.
+
+    Raises ``ModelError`` where the directory for spilled ones cannot be used.
+    """
 
     def __init__(self, policy: PrefixPolicy) -> None:
         self._policy = policy
@@ -66,6 +72,9 @@ class PrefixStore:
         self._folder: Path | None = None
         self._lock: FileLock | None = None
         self._log = structlog.get_logger(__name__)
+        self._told = False
+        if policy.spill is not None:
+            self._open_folder(policy.spill)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -142,7 +151,8 @@ class PrefixStore:
     def _drop(self, ids: tuple[int, ...]) -> None:
         entry = self._entries.pop(ids)
         if entry.file is not None:
-            entry.file.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # then it goes with the folder
+                entry.file.unlink(missing_ok=True)
 
     def _shrink(self) -> None:
         """Spill, or forget, the least recently used until both bounds hold."""
@@ -158,14 +168,15 @@ class PrefixStore:
                 self._drop(ids)
 
     def _spill(self, ids: tuple[int, ...], entry: _Entry) -> bool:
-        if self._policy.spill is None or entry.nbytes > self._policy.spill_bytes:
+        if self._folder is None or entry.nbytes > self._policy.spill_bytes:
             return False
         try:
-            folder = self._folder or self._open_folder(self._policy.spill)
-            file = folder / f"{abs(hash(ids)):016x}.safetensors"
+            file = self._folder / f"{abs(hash(ids)):016x}.safetensors"
             entry.sha256 = write_tensors(file, entry.snapshot.tensors)
-        except OSError as error:
-            self._log.warning("prefix_not_spilled", reason=error.strerror, effect="it is forgotten")
+        except (OSError, AgentkitError) as error:
+            if not self._told:
+                self._told = True
+                self._log.warning("prefix_not_spilled", reason=str(error), effect="it is forgotten")
             return False
         entry.file = file
         entry.snapshot = replace(entry.snapshot, tensors={})
@@ -190,21 +201,29 @@ class PrefixStore:
         self._log.warning("prefix_file_damaged", effect="the prompt is read anew")
         return None
 
-    def _open_folder(self, root: Path) -> Path:
+    def _open_folder(self, root: Path) -> None:
         """Make this process's folder, and erase those of processes that were killed."""
-        base = owner_only(root)
-        for other in base.glob("*.lock"):
-            lock = FileLock(other, timeout=0)
-            try:
-                with lock:
-                    shutil.rmtree(other.with_suffix(""), ignore_errors=True)
-                    other.unlink(missing_ok=True)
-            except Timeout:
-                continue  # its process lives
-        self._folder = Path(tempfile.mkdtemp(dir=base, prefix="kv-"))
-        self._lock = FileLock(self._folder.with_suffix(".lock"))
-        self._lock.acquire()
-        return self._folder
+        instead = "name another directory as spill, or leave spill out"
+        base = owner_only(root, what="the directory for spilled prefixes", instead=instead)
+        try:
+            for other in base.glob("*.lock"):
+                lock = FileLock(other, timeout=0)
+                try:
+                    with lock:
+                        shutil.rmtree(other.with_suffix(""), ignore_errors=True)
+                        other.unlink(missing_ok=True)
+                except Timeout:
+                    continue  # its process lives
+            self._folder = Path(tempfile.mkdtemp(dir=base, prefix="kv-"))
+            # Closed by another thread than the one that loads.
+            self._lock = FileLock(self._folder.with_suffix(".lock"), thread_local=False)
+            self._lock.acquire()
+        except OSError as error:
+            raise ModelError(
+                f"the directory for spilled prefixes cannot be used: {error.strerror or error}",
+                cure=f"let this user write to it, or {instead}",
+                place=str(root),
+            ) from error
 
 
 def common_prefix(first: Sequence[int], second: Sequence[int], limit: int | None = None) -> int:

@@ -25,6 +25,8 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import structlog
+
 from agentkit.errors import AgentkitError, ModelError
 from agentkit.model.local.generation import run_pass
 from agentkit.model.local.prefix_store import common_prefix
@@ -126,6 +128,7 @@ class Scheduler:
         self._leaving: list[Ticket] = []
         self._working = False
         self._closed = False
+        self._log = structlog.get_logger(__name__)
         # One thread for all passes, so that torch's own threads are made once; it is made when
         # first needed, and ends with this object or the interpreter.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="agentkit-model")
@@ -230,9 +233,12 @@ class Scheduler:
         with self._lock:
             leaving, self._leaving = self._leaving, []
             fresh = [one for one in self._running if not one.opened]
-        with self._runtime.lock:
-            for ticket in leaving:
-                ticket.generation.release()
+        for ticket in leaving:
+            try:
+                with self._runtime.lock:
+                    ticket.generation.release()
+            except Exception as error:  # noqa: BLE001  its stream has ended; the others go on
+                self._log.warning("cache_not_kept", problem=str(error), effect="it is forgotten")
         for ticket in fresh:
             try:
                 with self._runtime.lock:

@@ -51,7 +51,10 @@ def map_tensors(path: Path, descriptor: int) -> dict[str, torch.Tensor]:
 
 
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> str:
-    """Write one file, synced and renamed into place; return its SHA-256."""
+    """Write one file, synced and renamed into place; return its SHA-256.
+
+    Where that fails, on a full disk for one, nothing is left of it.
+    """
     # Whole cache lines first: every tensor before an odd one begins on a line of its own.
     names = sorted(tensors, key=lambda name: (tensors[name].nbytes % _LINE != 0, name))
     header, at = {}, 0
@@ -67,19 +70,23 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> str:
     text += b" " * (-(8 + len(text)) % _ALIGNMENT)
     beside = path.with_suffix(".writing")
     digest = hashlib.sha256()
-    with os.fdopen(create_private(beside), "wb") as file:
-        for part in (len(text).to_bytes(8, "little"), text):
-            file.write(part)
-            digest.update(part)
-        for name in names:
-            flat = tensors[name].detach().contiguous().reshape(-1).view(torch.uint8)
-            for start in range(0, len(flat), _BLOCK):
-                raw = raw_bytes(flat[start : start + _BLOCK])
-                file.write(raw)
-                digest.update(raw)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    try:
+        with os.fdopen(create_private(beside), "wb") as file:
+            for part in (len(text).to_bytes(8, "little"), text):
+                file.write(part)
+                digest.update(part)
+            for name in names:
+                flat = tensors[name].detach().contiguous().reshape(-1).view(torch.uint8)
+                for start in range(0, len(flat), _BLOCK):
+                    raw = raw_bytes(flat[start : start + _BLOCK])
+                    file.write(raw)
+                    digest.update(raw)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
     return digest.hexdigest()
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
+    from agentkit.model.local.prefix_cache import StreamCache
     from agentkit.model.local.scheduler import Ticket
     from agentkit.model.local.segments import Segment
 
@@ -177,6 +178,26 @@ def test_a_failing_pass_ends_its_streams_and_no_other(
     settle(scheduler)
     assert len(runtime.cache.idle) == 1  # what the broken pass left half filled is gone
     assert drain(scheduler.submit(_ask(runtime, 0))) == replies[0]
+    scheduler.close()
+
+
+def test_a_cache_that_cannot_be_kept_ends_no_other_stream(
+    model: PreTrainedModel, replies: list[list[int]]
+) -> None:
+    runtime, scheduler = _open(model, streams=1)
+    release, failing = runtime.cache.release, [True]
+
+    def fail_once(stream: StreamCache) -> None:
+        release(stream)
+        if failing:
+            failing.clear()
+            raise RuntimeError("out of memory")
+
+    runtime.cache.release = fail_once  # type: ignore[method-assign]  # the test's window
+    with runtime.lock:
+        tickets = [scheduler.submit(_ask(runtime, n)) for n in range(3)]
+    assert [drain(ticket) for ticket in tickets] == replies[:3]
+    assert not failing
     scheduler.close()
 
 

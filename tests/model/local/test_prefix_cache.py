@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import runpy
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from agentkit.errors import ModelError
 from agentkit.model.local.batch_policy import BatchPolicy
 from agentkit.model.local.generation import Runtime
 from agentkit.model.local.prefix_store import PrefixPolicy, PrefixStore
@@ -264,12 +267,12 @@ def test_what_a_killed_process_left_is_erased(
 def test_a_living_process_keeps_its_files(tmp_path: Path) -> None:
     """Another process opens the same directory: it must not erase what this one spilled."""
     store = PrefixStore(_spilling(tmp_path))
-    folder = store._open_folder(tmp_path / "kv")
+    (folder,) = (tmp_path / "kv").glob("kv-????????")
     (folder / "mine").write_bytes(b"x")
     program = (
         "import sys; from pathlib import Path;"
         "from agentkit.model.local.prefix_store import *;"
-        "s = PrefixStore(PrefixPolicy()); s._open_folder(Path(sys.argv[1])); s.close()"
+        "PrefixStore(PrefixPolicy(spill=Path(sys.argv[1]))).close()"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path / "kv")],
@@ -283,3 +286,55 @@ def test_a_living_process_keeps_its_files(tmp_path: Path) -> None:
     assert (folder / "mine").exists()
     store.close()
     assert not folder.exists()
+
+
+def test_a_spill_directory_that_others_may_write_to_is_refused_at_load(
+    open_runtime: Callable[..., Runtime], tmp_path: Path
+) -> None:
+    (tmp_path / "kv").mkdir()
+    (tmp_path / "kv").chmod(0o775)
+    with pytest.raises(ModelError, match="others can write to the directory for spilled") as caught:
+        open_runtime(_spilling(tmp_path))
+    assert "chmod 700" in caught.value.cure
+    assert "name another directory as spill" in caught.value.cure
+
+
+def test_a_spill_directory_that_cannot_be_made_is_refused_at_load(
+    open_runtime: Callable[..., Runtime], tmp_path: Path
+) -> None:
+    (tmp_path / "kv").write_bytes(b"a file")
+    with pytest.raises(ModelError, match="spilled prefixes cannot be used") as caught:
+        open_runtime(_spilling(tmp_path))
+    assert "leave spill out" in caught.value.cure
+
+
+def test_a_full_disk_costs_the_prefix_alone_and_is_said_once(
+    open_runtime: Callable[..., Runtime],
+    llama4: transformers.PreTrainedModel,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    runtime = open_runtime(_spilling(tmp_path))
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with capture_logs() as logs:
+        for seed in range(4):
+            _check(runtime, llama4, _ids(30, seed))
+    assert [one["event"] for one in logs] == ["prefix_not_spilled"]
+    assert runtime.cache.store.spilled_bytes == 0
+    assert not list((tmp_path / "kv").glob("kv-*/*"))
+    assert not runtime.cache.running
+
+
+def test_what_was_spilled_is_erased_by_whichever_thread_closes(tmp_path: Path) -> None:
+    store = PrefixStore(_spilling(tmp_path))
+    lock = store._lock
+    closer = threading.Thread(target=store.close)
+    closer.start()
+    closer.join()
+    assert list((tmp_path / "kv").iterdir()) == []
+    assert lock is not None
+    assert not lock.is_locked
