@@ -235,13 +235,16 @@ class Generation:
             probabilities = torch.softmax(logits, dim=-1)
             self.scores = {text: float(probabilities[i]) for text, i in self._score.items()}
         tokens = self._forced() or [self._sampled(logits)]
-        tokens = tokens[: self._max_tokens - len(self._written)]
+        room = self._max_tokens - len(self._written)
+        tokens, beyond = tokens[:room], tokens[room:]
         self._written += tokens
+        # The grammar has accepted all of them; without these the reply is a part of one.
+        is_cut = any(token not in self._stop_ids for token in beyond)
         stop = next((n for n, token in enumerate(tokens) if token in self._stop_ids), None)
         if stop is not None:
             tokens = tokens[:stop]
             self.finish = "stop"
-        elif self._matcher is not None and self._matcher.is_finished:
+        elif self._matcher is not None and self._matcher.is_finished and not is_cut:
             self.finish = "stop"
         elif len(self._written) >= self._max_tokens:
             self.finish = "length"

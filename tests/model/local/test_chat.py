@@ -215,6 +215,18 @@ async def test_a_response_schema_is_kept(tiny_model: LocalModel) -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize(("max_tokens", "reason"), [(3, "length"), (10, "length"), (60, "stop")])
+async def test_a_reply_cut_inside_forced_tokens_was_cut(
+    tiny_model: LocalModel, max_tokens: int, reason: str
+) -> None:
+    schema = Constraint(response_schema={"const": "this sentence is forced as a whole"})
+    settings = GenerationSettings(max_tokens=max_tokens)
+    deltas = await _all(tiny_model.generate(SAY, constraint=schema, settings=settings))
+    assert _finish(deltas).reason == reason
+    assert _text(deltas).endswith('whole"') is (reason == "stop")
+
+
+@pytest.mark.anyio
 async def test_first_token_scores_are_probabilities(tiny_model: LocalModel) -> None:
     settings = GenerationSettings(max_tokens=1, score_first_token=("safe", "unsafe"))
     prompt = (Special("<|begin_of_text|>"), Plain("judge"))
