@@ -142,12 +142,13 @@ class ReplyGrammar:
         key = hashlib.sha256(lark.encode()).hexdigest()
         with self._lock:
             compiled = self._compiled.get(key)
-            if compiled is None:
-                compiled = self._compile(lark, tools, constraint)
-                self._compiled[key] = compiled
-                if len(self._compiled) > _CACHED_GRAMMARS:
-                    self._compiled.popitem(last=False)
+        if compiled is None:  # without the lock: seconds for a large one, and others need theirs
+            compiled = self._compile(lark, tools, constraint)
+        with self._lock:
+            self._compiled[key] = compiled
             self._compiled.move_to_end(key)
+            if len(self._compiled) > _CACHED_GRAMMARS:
+                self._compiled.popitem(last=False)
             return ReplyMatcher(compiled.deep_copy(), self._vocabulary)
 
     def _compile(

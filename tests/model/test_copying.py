@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +12,12 @@ from hypothesis import strategies as st
 from agentkit.labels import Label, SourceKind
 from agentkit.messages import FunctionDeclaration, Message, ToolResultPart
 from agentkit.model.copying import copied_arguments, runs_of_words
+from agentkit.model.grammar import ReplyGrammar
+from agentkit.model.protocol import Constraint
+from agentkit.model.toolcalls import CallSyntax
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 LABEL = Label.trusted(SourceKind.OPERATOR, "test")
 
@@ -105,3 +114,47 @@ def test_results_may_be_copied_and_the_operator_s_words_not() -> None:
 def test_lengths_are_kept() -> None:
     found = held([Message.user("Ask Kari")], x={"type": "string", "maxLength": 3})
     assert found["x"]["enum"] == ["Ask"]  # type: ignore[index]  # read as JSON
+
+
+def numbers(count: int) -> str:
+    """One long word, as CSV and minified JSON are."""
+    return ",".join(str(7919 * n % 1000) for n in range(count))
+
+
+def size(schema: object) -> int:
+    return len(json.dumps(schema))
+
+
+def test_prose_of_all_words_is_held_to_all_its_runs() -> None:
+    words = [f"word{n}" for n in range(160)]
+    choices = held([Message.user(" ".join(words))], x={"type": "string"})["x"]["enum"]  # type: ignore[index]  # read as JSON
+    assert choices == list(dict.fromkeys(runs_of_words(" ".join(words))))
+    assert " ".join(words[-16:]) in choices
+
+
+def test_a_long_word_is_held_to_short_runs() -> None:
+    found = held([Message.user(numbers(1200))], x={"type": "string"})["x"]
+    assert "919" in found["enum"]  # type: ignore[index]  # read as JSON
+    assert size(found) < 1 << 20
+
+
+def test_what_no_grammar_has_room_for_is_not_held() -> None:
+    assert held([Message.user(numbers(20_000))], x={"type": "string"}) == {"x": {"type": "string"}}
+
+
+def test_many_arguments_share_the_room() -> None:
+    words = " ".join(f"word{n}" for n in range(160))
+    one = held([Message.user(words)], x={"type": "string"})
+    many = held([Message.user(words)], **{f"x{n}": {"type": "string"} for n in range(40)})
+    assert size(many) < 10 * size(one)
+    assert "word159" in many["x0"]["enum"]  # type: ignore[index]  # read as JSON
+
+
+@pytest.mark.parametrize("text", [numbers(300), numbers(1200), numbers(6000)])
+def test_a_long_word_leaves_a_grammar_that_compiles(
+    byte_level: PreTrainedTokenizerFast, text: str
+) -> None:
+    tools = [tool(name, **{f"x{n}": {"type": "string"} for n in range(4)}) for name in ("a", "b")]
+    admitted = copied_arguments(tools, [Message.user(text)])
+    grammar = ReplyGrammar(byte_level, len(byte_level), [1])
+    assert grammar.matcher(admitted, Constraint("required"), CallSyntax.JSON) is not None

@@ -101,8 +101,8 @@ class LocalModel:
         may_call = bool(tools) and constraint.tool_choice != "none"
         declared = [tool.name for tool in tools] if may_call else []
         prompt = self._format.render(messages, tools, constraint)
-        admitted = copied_arguments(tools, messages) if self._copies and may_call else tools
-        deltas = self._run(prompt, settings, tools=admitted, constraint=constraint)
+        copied = messages if self._copies and may_call else ()
+        deltas = self._run(prompt, settings, tools=tools, constraint=constraint, copied=copied)
         held, streaming = "", not may_call
         async with aclosing(deltas):
             async for delta in deltas:
@@ -149,9 +149,10 @@ class LocalModel:
         *,
         tools: Sequence[FunctionDeclaration] = (),
         constraint: Constraint = Constraint(),
+        copied: Sequence[Message] = (),
     ) -> AsyncGenerator[TextDelta | FinishDelta, None]:
         generation = await anyio.to_thread.run_sync(
-            self._start, prompt, settings, tools, constraint
+            self._start, prompt, settings, tools, constraint, copied
         )
         ticket = self._scheduler.submit(generation)
         stream = TextStream(self._token_bytes)
@@ -177,17 +178,24 @@ class LocalModel:
         settings: GenerationSettings,
         tools: Sequence[FunctionDeclaration],
         constraint: Constraint,
+        copied: Sequence[Message],
     ) -> Generation:
+        """Return the reply to be; ``copied``: the messages that string arguments are copied from.
+
+        The prompt's length is checked before any grammar is made, which takes longer.
+        """
         if self._runtime is None:
             raise ModelError(
                 "the model was closed", cure="load it again", place=self._info.model_id
             )
         firsts = ((text, self._encoder.encode_text(text)) for text in settings.score_first_token)
-        return Generation(
+        generation = Generation(
             self._runtime,
             self._encoder.encode(prompt),
             settings=settings,
             stop_ids=self._stop_ids,
-            matcher=self._grammar.matcher(tools, constraint, self._format.call_syntax),
             score={text: ids[0] for text, ids in firsts if ids},
         )
+        admitted = copied_arguments(tools, copied)
+        generation.matcher = self._grammar.matcher(admitted, constraint, self._format.call_syntax)
+        return generation

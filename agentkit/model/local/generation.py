@@ -130,6 +130,7 @@ def run_pass(
 class Generation:
     """One reply in the making. ``finish`` is None until it is complete.
 
+    ``matcher``: the state of its grammar, set before the first pass; None where any reply is right.
     ``score``: for each string to be scored, the id of its first token; their probabilities at the
     first position (before any grammar) are in ``scores`` after the first token.
     """
@@ -141,7 +142,6 @@ class Generation:
         *,
         settings: GenerationSettings,
         stop_ids: frozenset[int],
-        matcher: ReplyMatcher | None = None,
         score: Mapping[str, int] | None = None,
     ) -> None:
         check_settings(settings)
@@ -158,7 +158,6 @@ class Generation:
         self._sampler = Sampler(settings)
         self._max_tokens = min(settings.max_tokens, runtime.context_tokens - len(prompt))
         self._stop_ids = stop_ids
-        self._matcher = matcher
         self._score = score or {}
         self._cache: StreamCache | None = None
         self._cached = 0
@@ -169,6 +168,7 @@ class Generation:
         self.pending: list[int] = []
         self.scores: dict[str, float] = {}
         self.finish: FinishReason | None = None
+        self.matcher: ReplyMatcher | None = None
 
     @property
     def tokens(self) -> int:
@@ -244,7 +244,7 @@ class Generation:
         if stop is not None:
             tokens = tokens[:stop]
             self.finish = "stop"
-        elif self._matcher is not None and self._matcher.is_finished and not is_cut:
+        elif self.matcher is not None and self.matcher.is_finished and not is_cut:
             self.finish = "stop"
         elif len(self._written) >= self._max_tokens:
             self.finish = "length"
@@ -252,12 +252,12 @@ class Generation:
         return tuple(tokens)
 
     def _forced(self) -> list[int]:
-        return self._matcher.fast_forward() if self._matcher is not None else []
+        return self.matcher.fast_forward() if self.matcher is not None else []
 
     def _sampled(self, logits: torch.Tensor) -> int:
-        if self._matcher is None:
+        if self.matcher is None:
             return self._sampler.pick(logits)
-        self._matcher.mask(logits)
+        self.matcher.mask(logits)
         token = self._sampler.pick(logits)
-        self._matcher.accept(token)
+        self.matcher.accept(token)
         return token

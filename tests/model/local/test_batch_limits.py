@@ -231,8 +231,8 @@ def test_an_error_in_one_streams_grammar_is_its_own(
         ids(20, 0),
         settings=GenerationSettings(max_tokens=12),
         stop_ids=frozenset(),
-        matcher=_Stuck(),  # type: ignore[arg-type]  # the methods that a generation calls
     )
+    stuck.matcher = _Stuck()  # type: ignore[assignment]  # the methods that a generation calls
     with runtime.lock:
         tickets = [scheduler.submit(stuck), scheduler.submit(_ask(runtime, 1))]
     with pytest.raises(ModelError, match="constrained decoding failed") as caught:
