@@ -21,7 +21,7 @@ from agentkit.model.local.routing import route_experts
 from agentkit.model.local.shards import ShardReader
 from agentkit.model.local.skeleton import bare_model
 from agentkit.model.local.sources import CheckpointWeights
-from agentkit.model.local.streaming import Filled, fill_model, is_streamable
+from agentkit.model.local.streaming import Filled, fill_model, is_streamable, list_parts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from agentkit.messages import JsonObject
     from agentkit.model.local.adapters import Adapter
     from agentkit.model.local.checkpoint import CheckpointFiles
+    from agentkit.model.local.parts import Part
     from agentkit.model.local.weight_format import WeightFormat
     from agentkit.progress import Progress
 
@@ -74,13 +75,14 @@ def open_weights(
             if is_streamable(model, weights):
                 merged = MergedSource(reader, resolve_adapters(adapters, weights))
                 weights = CheckpointWeights(merged, place=str(files.directory), tied=tied)
+                parts = list_parts(model, weights, chosen)
                 hashes = [adapter.sha256 for adapter in adapters]
                 packed = (
-                    _cache(cache, files, model, chosen, adapters=hashes, progress=progress)
+                    _cache(cache, files, model, chosen, parts, adapters=hashes, progress=progress)
                     if cache is not None
                     else None
                 )
-                filled = fill_model(model, weights, chosen, cache=packed, progress=progress)
+                filled = fill_model(model, weights, parts, cache=packed, progress=progress)
                 return OpenedWeights(model, filled, streamed=True)
     asked = [*([chosen.describe()] if chosen.describe() else []), *(["adapters"] * bool(adapters))]
     if asked:
@@ -103,11 +105,15 @@ def _cache(
     files: CheckpointFiles,
     model: PreTrainedModel,
     chosen: WeightFormat,
+    parts: Sequence[Part],
     *,
     adapters: list[str],
     progress: Progress,
 ) -> PackedCache:
-    """Return the cache of this checkpoint in this format."""
+    """Return the cache of this checkpoint in this format.
+
+    ``parts`` differ with the same format: without a kernel, experts in bf16 are not packed.
+    """
     identity: JsonObject = {
         "layout": _LAYOUT,
         "checkpoint": checkpoint_identity(files.shards, files.config),
@@ -117,6 +123,7 @@ def _cache(
         "linears": chosen.linears,
         "group": chosen.group,
         "adapters": [*adapters],
+        "parts": [repr(part) for part in parts],
     }
     return PackedCache(root, type(model).__name__, identity, progress)
 

@@ -7,7 +7,8 @@ not there, and a unit that is damaged is packed again alone.
 
 What is covered: each unit's hash is checked before it is used; files and folder belong to this user
 and nobody else may write to them; two processes at once (a file lock); a full disk, or a folder
-that cannot be written (weights then stay in memory, which is said once).
+that cannot be written (units that are there are used, without the lock; the other weights stay in
+memory, which is said once).
 What is not covered: whoever can act as the same user can rewrite a unit and its hash together, also
 while it is mapped.
 """
@@ -90,9 +91,12 @@ class PackedCache:
         self._lock = FileLock(self.folder / ".lock")
 
     def __enter__(self) -> Self:
-        self._lock.acquire()
-        for leftover in self.folder.glob("*.writing"):
-            leftover.unlink()  # of a run that was killed
+        try:
+            self._lock.acquire()
+            for leftover in self.folder.glob("*.writing"):
+                leftover.unlink()  # of a run that was killed
+        except OSError as error:
+            self._not_written(error)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -136,18 +140,21 @@ class PackedCache:
             content = write_tensors(path, tensors)
             _replace(digest, f"{content}\n".encode("ascii"))
         except OSError as error:
-            self._writable = False
-            self._log.warning(
-                "packed_cache_not_written",
-                reason=error.strerror,
-                effect="weights stay in memory; the next start packs them again",
-                cure=f"free disk space for {self.folder}, or set AGENTKIT_CACHE",
-            )
+            self._not_written(error)
             return False
         return True
 
     def _paths(self, unit: str) -> tuple[Path, Path]:
         return self.folder / f"{unit}.safetensors", self.folder / f"{unit}.sha256"
+
+    def _not_written(self, error: OSError) -> None:
+        self._writable = False
+        self._log.warning(
+            "packed_cache_not_written",
+            reason=error.strerror,
+            effect="what is not there yet stays in memory; the next start packs it again",
+            cure=f"make {self.folder} writable, free disk space for it, or set AGENTKIT_CACHE",
+        )
 
     def _damaged(self, unit: str, problem: str) -> None:
         if not self._told:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from agentkit.model.local.weight_format import WeightFormat
     from agentkit.progress import Progress
 
-__all__ = ["Filled", "fill_model", "is_streamable"]
+__all__ = ["Filled", "fill_model", "is_streamable", "list_parts"]
 
 _LAYER = re.compile(r"(?:^|\.)layers\.(\d+)\.")
 _ROUTERS = frozenset({"router", "gate", "shared_expert_gate"})
@@ -58,14 +58,16 @@ def is_streamable(model: nn.Module, weights: CheckpointWeights) -> bool:
 def fill_model(
     model: PreTrainedModel,
     weights: CheckpointWeights,
-    chosen: WeightFormat,
+    parts: list[Part],
     *,
     cache: PackedCache | None = None,
     progress: Progress = silent,
 ) -> Filled:
-    """Fill a bare model (see ``skeleton``). Raises ``ModelError`` with place and cure."""
+    """Fill a bare model (see ``skeleton``) from its ``list_parts``.
+
+    Raises ``ModelError`` with place and cure.
+    """
     done = Filled(routed=sum(isinstance(module, RoutedMoe) for module in model.modules()))
-    parts = _parts(model, weights, chosen)
     done.fused = sum(isinstance(part, RoutedPart | ExpertsPart) for part in parts)
     total, at = sum(part.nbytes for part in parts), 0
     progress("load", 0, total)
@@ -96,8 +98,13 @@ def fill_model(
     return done
 
 
-def _parts(model: PreTrainedModel, weights: CheckpointWeights, chosen: WeightFormat) -> list[Part]:
-    """Return what the model is filled from, in the order of its modules."""
+def list_parts(
+    model: PreTrainedModel, weights: CheckpointWeights, chosen: WeightFormat
+) -> list[Part]:
+    """Return what the model is filled from, in the order of its modules.
+
+    Raises ``ModelError`` where ``chosen`` asks for experts that the model does not have.
+    """
     own = chosen.expert_weights or _OWN.get(model.dtype)
     packs = own is not None and (own.quantised or library() is not None)
     parts: list[Part] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from types import SimpleNamespace
@@ -9,9 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from filelock import FileLock
 from structlog.testing import capture_logs
 
 from agentkit.errors import ModelError
+from agentkit.model.kernels import dispatch
+from agentkit.model.local import streaming
 from agentkit.model.local.checkpoint import inspect_checkpoint
 from agentkit.model.local.open_weights import OpenedWeights, open_weights
 from agentkit.model.local.weight_format import WeightFormat
@@ -200,3 +204,34 @@ def test_a_full_disk_costs_the_cache_and_not_the_start(
     assert "AGENTKIT_CACHE" in said[0]["cure"]
     assert opened.filled.packed == 5
     assert not list(_folder(cache).glob("*.safetensors"))
+
+
+def test_with_and_without_a_kernel_are_other_entries(
+    checkpoint: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _open(checkpoint, cache, WeightFormat())
+    monkeypatch.setattr(streaming, "library", lambda: None)
+    without = _open(checkpoint, cache, WeightFormat())
+    assert without.filled.from_cache == (0 if dispatch.library() else 5)
+    again = _open(checkpoint, cache, WeightFormat())
+    assert again.filled.from_cache == 5
+    monkeypatch.undo()
+    assert _open(checkpoint, cache, WeightFormat()).filled.from_cache == 5
+
+
+def test_a_filled_cache_that_cannot_be_written_is_used_and_said_once(
+    checkpoint: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _open(checkpoint, cache)
+    (_folder(cache) / "layer-0001.sha256").unlink()
+
+    def read_only(_: FileLock) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(FileLock, "acquire", read_only)
+    with capture_logs() as logs:
+        opened = _open(checkpoint, cache)
+    said = [entry for entry in logs if entry["log_level"] == "warning"]
+    assert [entry["reason"] for entry in said] == ["Read-only file system"]
+    assert (opened.filled.from_cache, opened.filled.packed) == (4, 1)
+    assert not (_folder(cache) / "layer-0001.sha256").exists()
