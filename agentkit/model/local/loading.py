@@ -26,6 +26,7 @@ from agentkit.model.local.hub import fetch_snapshot
 from agentkit.model.local.native import NativeDecoder
 from agentkit.model.local.open_weights import open_weights
 from agentkit.model.local.quiet import quiet_transformers
+from agentkit.model.local.segments import steady_context
 from agentkit.model.local.weight_format import WeightFormat
 from agentkit.model.protocol import ModelInfo
 from agentkit.progress import silent
@@ -46,6 +47,7 @@ __all__ = ["DtypeName", "load_checkpoint", "load_local"]
 DtypeName = Literal["auto", "float32", "bfloat16"]
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_LEAST_CONTEXT = 2
 # The multimodal checkpoint carries the same text model under a prefix that transformers strips.
 _TEXT_PART_OF = {"Llama4ForConditionalGeneration": "Llama4ForCausalLM"}
 
@@ -224,14 +226,22 @@ def _choose_format(tokenizer: PreTrainedTokenizerFast, directory: Path) -> Promp
 
 
 def _context(model: PreTrainedModel, wanted: int | None, directory: Path) -> int:
-    most = int(model.config.max_position_embeddings)
-    if wanted is not None and not 1 < wanted <= most:
+    most = steady_context(model.config)
+    if wanted is None and most is None:
         raise ModelError(
-            f"context_tokens {wanted} is not between 2 and the model's {most}",
-            cure=f"choose at most {most}",
+            "config.json does not say how long a context the model was made for",
+            cure="give context_tokens",
+            place=str(directory / "config.json"),
+        )
+    chosen = wanted or most or 0
+    if chosen < _LEAST_CONTEXT or (most is not None and chosen > most):
+        raise ModelError(
+            f"context_tokens {chosen} is not between {_LEAST_CONTEXT} and the model's {most}",
+            cure="choose a number in between; a model with longrope has no more than its"
+            " original_max_position_embeddings here, for beyond it reads all positions differently",
             place=str(directory),
         )
-    return wanted or most
+    return chosen
 
 
 def _first_line(error: Exception) -> str:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from transformers import DynamicCache
@@ -31,7 +31,14 @@ if TYPE_CHECKING:
 
     from agentkit.model.local.kv_snapshot import LayerKind
 
-__all__ = ["SHARED_PASS", "Segment", "forward_alone", "forward_together", "shares_passes"]
+__all__ = [
+    "SHARED_PASS",
+    "Segment",
+    "forward_alone",
+    "forward_together",
+    "shares_passes",
+    "steady_context",
+]
 
 # Architectures whose layers were read, and whose logits the tests hold to those of streams alone.
 SHARED_PASS: Final = frozenset(
@@ -73,6 +80,21 @@ def shares_passes(model: PreTrainedModel) -> bool:
         and not _rope_types(config) & _ROPE_BY_PASS
         and layer_kinds(DynamicCache(config=config), config) is not None
     )
+
+
+def steady_context(config: PreTrainedConfig) -> int | None:
+    """Return how long contexts may be for RoPE to turn each position always by the same angle.
+
+    None for any length. Beyond it ``longrope`` takes other frequencies, for every later pass and
+    not for keys that were read before; ``dynamic`` does so beyond ``max_position_embeddings``.
+    """
+    most = [getattr(config, "max_position_embeddings", None)]
+    most += [
+        one.get("original_max_position_embeddings")
+        for one in _rope_parameters(config)
+        if one.get("rope_type") == "longrope"
+    ]
+    return min((int(one) for one in most if one is not None), default=None)
 
 
 def forward_alone(model: PreTrainedModel, segment: Segment) -> torch.Tensor:
@@ -232,9 +254,12 @@ def _layer(cache: DynamicCache, number: int) -> CacheLayerMixin:
 
 
 def _rope_types(config: PreTrainedConfig) -> set[str]:
+    return {str(one.get("rope_type", "default")) for one in _rope_parameters(config)}
+
+
+def _rope_parameters(config: PreTrainedConfig) -> list[dict[str, Any]]:
     found = getattr(config, "rope_parameters", None) or {}
-    nested = [one for one in found.values() if isinstance(one, dict)]
-    return {str(one.get("rope_type", "default")) for one in (nested or [found])}
+    return [one for one in found.values() if isinstance(one, dict)] or [found]
 
 
 ALL_ATTENTION_FUNCTIONS.register(_NAME, _attention)

@@ -232,3 +232,48 @@ def test_no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     error = _refused("some-org/some-model", revision="0" * 40)
     assert "cannot be reached" in error.message
     assert "network" in error.cure
+
+
+def _phi3(directory: Path, tokenizer: transformers.PreTrainedTokenizerFast) -> Path:
+    """A model with longrope: short contexts are turned by other frequencies than long ones."""
+    config = transformers.Phi3Config(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=2048,
+        original_max_position_embeddings=128,
+        rope_parameters={
+            "rope_type": "longrope",
+            "rope_theta": 10000.0,
+            "original_max_position_embeddings": 128,
+            "short_factor": [1.0] * 8,
+            "long_factor": [4.0] * 8,
+        },
+        pad_token_id=0,
+    )
+    transformers.Phi3ForCausalLM(config).save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
+    return directory
+
+
+def test_contexts_end_where_longrope_would_read_all_positions_differently(
+    byte_level: transformers.PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    directory = _phi3(tmp_path / "model", byte_level)
+    assert load_local(directory).info.context_tokens == 128
+    assert "longrope" in _refused(directory, context_tokens=129).cure
+
+
+def test_a_config_that_states_no_context_needs_one(
+    byte_level: transformers.PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    config = transformers.BloomConfig(
+        vocab_size=len(byte_level), hidden_size=32, n_layer=2, n_head=4
+    )
+    transformers.BloomForCausalLM(config).save_pretrained(tmp_path / "model")
+    byte_level.save_pretrained(tmp_path / "model")
+    assert "context_tokens" in _refused(tmp_path / "model").cure
+    assert load_local(tmp_path / "model", context_tokens=64).info.context_tokens == 64
