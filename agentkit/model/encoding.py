@@ -7,7 +7,9 @@ What is covered:
   of the tokenizer that knows no added token but runs of white space, and the ids are checked: where
   a vocabulary itself holds a control token as an ordinary piece (Unigram), the text is cut inside
   that piece and encoded again.
-- ``Special`` segments are looked up in the vocabulary; an unknown name is an error, not text.
+- So are pieces named ``<|...|>``, as all control tokens of prompt formats are, where a tokenizer
+  does not list them as added tokens; and a control token that is the unknown token as well.
+- ``Special`` segments are looked up among the control tokens; any other name is an error, not text.
 
 What is not covered: text that merely reads like a control token to a model (``[INST]`` for a model
 without such a token); and each segment is encoded by itself, so a tokenizer that puts a space in
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PromptEncoder", "encode"]
 
+_CONTROL_NAME: Final = re.compile(r"<\|.+\|>")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
@@ -51,12 +54,20 @@ class PromptEncoder:
                 cure="use a model that ships tokenizer.json",
             )
         self._specials: Tokenizer = backend
-        self._unknown_id: int | None = tokenizer.unk_token_id
         added = {
             number: token.content for number, token in backend.get_added_tokens_decoder().items()
         }
         self._control_ids = {number for number, text in added.items() if text.strip()}
         self._control_ids |= set(tokenizer.all_special_ids)
+        named = {
+            number for text, number in backend.get_vocab().items() if _CONTROL_NAME.fullmatch(text)
+        }
+        self._control_ids |= named
+        # The unknown token stands for text, unless prompts or replies use it for something else.
+        unknown: int | None = tokenizer.unk_token_id
+        if unknown in named | {tokenizer.bos_token_id, tokenizer.eos_token_id}:
+            unknown = None
+        self._unknown_id = unknown
         self._plain, self._renumbered = _without_control_tokens(backend)
 
     @property
@@ -77,7 +88,7 @@ class PromptEncoder:
     def special_id(self, token: str) -> int:
         """Return a special token's id; ``ModelError`` where the vocabulary lacks it."""
         number = self._specials.token_to_id(token)
-        if number is None:
+        if number is None or number not in self._control_ids:
             raise ModelError(
                 f"the tokenizer has no special token {token}",
                 cure="choose the prompt format of this model's family",
