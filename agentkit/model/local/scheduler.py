@@ -175,15 +175,28 @@ class Scheduler:
             self._wake()
 
     def close(self) -> None:
-        """End all streams as ``cancelled``, and take no more."""
+        """End all streams as ``cancelled``, and take no more.
+
+        The runtime, and the weights with it, is let go when no pass is under way any more.
+        """
         with self._lock:
+            if self._closed:
+                return
             self._closed = True
             for ticket in [*self._running, *self._waiting]:
                 ticket.end("cancelled")
             self._waiting.clear()
             for ticket in list(self._running):
                 self._retire(ticket)
+            self._rest(working=self._working)
         self._thread.shutdown(wait=False)
+
+    def _rest(self, *, working: bool = False) -> None:
+        """Note whether the worker runs; one that does not needs nothing once this is closed."""
+        self._working = working
+        if self._closed and not working:
+            self._leaving.clear()
+            del self._runtime
 
     def _wake(self) -> None:
         if not self._working and not self._closed and (self._running or self._leaving):
@@ -215,18 +228,18 @@ class Scheduler:
                     members = self._choose()
                     opened = all(one.opened for one in self._running)
                     if not members and opened and not self._leaving:
-                        self._working = False
+                        self._rest()
                         return
                 if members:
                     self._pass(members)
         except Exception as error:  # noqa: BLE001  a fault of this loop: told to all, none waits on
             with self._lock:
-                self._working = False
                 everyone = [*self._running, *self._waiting]
                 self._waiting.clear()
                 for ticket in everyone:
                     ticket.end(_failure(error))
                     self._retire(ticket)
+                self._rest()
 
     def _settle(self) -> None:
         """Take back the caches of streams that left, and give new ones theirs."""

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
@@ -255,6 +257,17 @@ async def test_a_closed_model_says_so(tiny_model: LocalModel) -> None:
     await tiny_model.aclose()
     with pytest.raises(ModelError, match="closed"):
         await _all(tiny_model.generate(SAY))
+
+
+@pytest.mark.anyio
+async def test_a_closed_model_lets_its_weights_go(tiny_model: LocalModel) -> None:
+    weights = weakref.ref(tiny_model._runtime._model)
+    await _all(tiny_model.generate(SAY, settings=GenerationSettings(max_tokens=3)))
+    await tiny_model.aclose()
+    await tiny_model.aclose()
+    tiny_model._scheduler._thread.shutdown(wait=True)
+    gc.collect()
+    assert weights() is None
 
 
 @pytest.mark.anyio
