@@ -108,7 +108,8 @@ class ReplyMatcher:
 class ReplyGrammar:
     """Compiles reply grammars for one tokenizer. Built once per model; safe between threads.
 
-    ``vocab_size``: width of the model's logits. ``eos_token_ids``: ids that end a reply.
+    ``vocab_size``: width of the model's logits. ``eos_token_ids``: ids that end a reply. Raises
+    ``ModelError`` for a tokenizer that llguidance cannot read.
     """
 
     def __init__(
@@ -118,9 +119,15 @@ class ReplyGrammar:
         eos_token_ids: Sequence[int],
     ) -> None:
         self._vocabulary = max(vocab_size, len(tokenizer))
-        self._tokenizer: LLTokenizer = from_tokenizer(
-            tokenizer, n_vocab=self._vocabulary, eos_token=list(eos_token_ids)
-        )
+        try:
+            self._tokenizer: LLTokenizer = from_tokenizer(
+                tokenizer, n_vocab=self._vocabulary, eos_token=list(eos_token_ids)
+            )
+        except Exception as error:  # its native part raises nearly anything
+            raise ModelError(
+                f"constrained decoding cannot read the tokenizer: {_first_line(str(error))}",
+                cure="use a model whose tokenizer is byte-level or falls back to bytes",
+            ) from error
         self._compiled: OrderedDict[str, LLMatcher] = OrderedDict()
         self._lock = Lock()
 

@@ -27,12 +27,20 @@ def broken_protocol(what: str) -> BackendError:
 def parse_object(text: str) -> JsonObject:
     """Return the JSON object that ``text`` is; ``BackendError`` where it is none."""
     try:
-        value: JsonValue = json.loads(text)
+        value: JsonValue = json.loads(text, object_pairs_hook=_unique)
     except (ValueError, RecursionError):
         raise broken_protocol("malformed JSON") from None
     if not isinstance(value, dict):
         raise broken_protocol("a JSON value that is no object")
     return value
+
+
+def _unique(pairs: list[tuple[str, JsonValue]]) -> JsonObject:
+    """Refuse a key that stands twice: a call's arguments may be among them, as an object."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice")
+    return found
 
 
 async def server_sent_data(chunks: AsyncIterable[bytes]) -> AsyncIterator[str]:

@@ -44,6 +44,7 @@ _CALL_ID: Final = re.compile(r"[!-~]{1,128}")
 _MAX_CALLS: Final = 64
 _DONE: Final = "[DONE]"
 _CALL_STARTS: Final = "[{<"
+_LEAST_LOGPROB: Final = -1000.0
 
 
 @dataclass(slots=True)
@@ -287,9 +288,11 @@ def _first_token_scores(logprobs: JsonValue, scored: Sequence[str]) -> dict[str,
         logprob = entry.get("logprob") if isinstance(entry, dict) else None
         if not isinstance(token, str) or not isinstance(logprob, int | float):
             continue
+        # First within a float's range, which a whole number in JSON need not be.
+        logprob = max(min(logprob, 0.0), _LEAST_LOGPROB)
         if math.isnan(logprob):
             continue
         starts = [text for text in scored if token.strip() and text.startswith(token.strip())]
         if len(starts) == 1:
-            scores[starts[0]] += math.exp(min(logprob, 0.0))
+            scores[starts[0]] += math.exp(logprob)
     return scores

@@ -153,3 +153,20 @@ def test_only_the_hub_clients_cache_is_asked(
     shape, source = find_shape("some-org/some-model")
     assert source == "the hub client's cache"
     assert shape.parameters == 2 * (4 * 64 * 64 + 3 * 64 * 128) + 2 * 100 * 64
+
+
+@pytest.mark.parametrize(
+    "odd", [{"num_key_value_heads": 0}, {"num_hidden_layers": 1 << 40}, {"num_hidden_layers": 0}]
+)
+def test_sizes_that_no_model_has_are_refused(odd: dict[str, int]) -> None:
+    sizes = {
+        "vocab_size": 1000,
+        "hidden_size": 64,
+        "intermediate_size": 96,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 4,
+        "max_position_embeddings": 512,
+    }
+    with pytest.raises(ModelError, match="no model has such sizes") as caught:
+        read_shape(sizes | odd, "config.json")
+    assert caught.value.place == "config.json"

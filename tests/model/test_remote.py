@@ -156,6 +156,7 @@ def test_first_token_scores(server: Server) -> None:
         {"token": "unsafe", "logprob": -2.9957},
         {"token": "s", "logprob": -9.0},
         {"token": "!", "logprob": float("-inf")},
+        {"token": "unsa", "logprob": -(10**400)},
         {"token": 3, "logprob": None},
     ]
     chunk = text_chunk("safe", "stop")

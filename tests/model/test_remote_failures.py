@@ -89,6 +89,13 @@ def test_retry_delays() -> None:
     assert retry_delay_s(429, {"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 1) == 0.0
     assert retry_delay_s(429, {"retry-after": "Wed, 21 Oct 2099 07:28:00 GMT"}, 1) is None
     assert retry_delay_s(429, {"retry-after": "nonsense"}, 1) == 1.0
+    far = f"Mon, {'9' * 20} Jan 2020 00:00:00"
+    for odd in (
+        f"{far} GMT",
+        f"Mon, 01 Jan 2020 00:00:00 +{'9' * 20}",
+        "1 Jan 0001 00:00:00 +9999",
+    ):
+        assert retry_delay_s(429, {"retry-after": odd}, 1) in {0.0, 1.0}
     assert retry_delay_s(500, {}, 1) is None
 
 
@@ -104,6 +111,7 @@ def test_redirects_are_not_followed(server: Server) -> None:
     [
         ([b"data: {not json\n\n"], "malformed JSON"),
         ([b"data: " + b"[" * 200_000 + b"\n\n"], "malformed JSON"),
+        ([b'data: {"choices": [], "arguments": {"to": "a", "to": "b"}}\n\n'], "malformed JSON"),
         ([b"data: [1]\n\n"], "no object"),
         ([b"data: {}\n\n"], "without choices"),
         ([b'data: {"choices": 3}\n\n'], "without choices"),

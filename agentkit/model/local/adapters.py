@@ -16,6 +16,7 @@ import hashlib
 import json
 import math
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from agentkit.messages import JsonObject
+    from agentkit.messages import JsonObject, JsonValue
     from agentkit.model.local.sources import CheckpointWeights, TensorSource
 
 __all__ = ["Adapter", "Merge", "MergedSource", "open_adapter", "resolve_adapters"]
@@ -176,7 +177,7 @@ def _check_config(config: JsonObject, path: Path) -> None:
             place=str(path),
         )
     alpha = config.get("lora_alpha")
-    if _rank(config) < 1 or isinstance(alpha, bool) or not isinstance(alpha, int | float):
+    if _rank(config) < 1 or not _is_finite(alpha):
         raise ModelError(
             "r must be a whole number of at least 1, and lora_alpha a number",
             cure="copy the adapter again as peft saved it",
@@ -221,9 +222,9 @@ def _pairs(reader: ShardReader, path: Path) -> dict[str, tuple[torch.Tensor, tor
 
 def _update(module: str, a: torch.Tensor, b: torch.Tensor, config: JsonObject, path: Path) -> Merge:
     """Check one pair against the rank the configuration gives it; return it with its scale."""
-    rank = int(_by_pattern(config, "rank_pattern", module, _rank(config)))
-    alpha = _by_pattern(config, "alpha_pattern", module, float(str(config["lora_alpha"])))
-    if a.dim() != _MATRIX or b.dim() != _MATRIX or not len(a) == b.shape[1] == rank:
+    rank = int(_by_pattern(config, "rank_pattern", module, _rank(config), path))
+    alpha = _by_pattern(config, "alpha_pattern", module, float(str(config["lora_alpha"])), path)
+    if a.dim() != _MATRIX or b.dim() != _MATRIX or not len(a) == b.shape[1] == rank > 0:
         raise ModelError(
             f"the update of {module} is {list(b.shape)} by {list(a.shape)}, the rank is {rank}",
             cure="copy adapter_config.json and adapter_model.safetensors of one and the same run",
@@ -248,14 +249,34 @@ def _check_targets(config: JsonObject, modules: Iterable[str], path: Path) -> No
         )
 
 
-def _by_pattern(config: JsonObject, key: str, module: str, default: float) -> float:
+def _by_pattern(config: JsonObject, key: str, module: str, default: float, path: Path) -> float:
     """Return what a pattern gives this module, matched as peft does: at the name's end."""
     patterns = config.get(key)
-    if isinstance(patterns, dict):
-        for pattern, value in patterns.items():
-            if re.fullmatch(rf"(.*\.)?({pattern})", module) and isinstance(value, int | float):
-                return value
+    if not isinstance(patterns, dict):
+        return default
+    for pattern, value in patterns.items():
+        try:
+            matches = re.fullmatch(rf"(.*\.)?({pattern})", module)
+        except (re.error, RecursionError, OverflowError) as error:
+            matches, value = None, str(error)  # noqa: PLW2901  what is wrong with it
+        if isinstance(value, bool) or not _is_finite(value):
+            raise ModelError(
+                f"{key} gives {pattern!r} {value!r}: it must be a pattern and a number",
+                cure="copy the adapter again as peft saved it",
+                place=str(path),
+            )
+        if matches:
+            return float(str(value))
     return default
+
+
+def _is_finite(value: JsonValue) -> bool:
+    """Whether it is a number that a float holds; NaN is none."""
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and abs(value) <= sys.float_info.max
+    )
 
 
 def _rank(config: JsonObject) -> int:

@@ -72,6 +72,13 @@ class LocalModel:
         self._stop_ids = frozenset(
             vocabulary[token] for token in prompt_format.stop_tokens if token in vocabulary
         )
+        if not self._stop_ids:
+            raise ModelError(
+                "the tokenizer has none of the tokens that end a reply:"
+                f" {', '.join(prompt_format.stop_tokens)}",
+                cure="copy tokenizer.json again, or use an instruction-tuned model",
+                place=info.model_id,
+            )
         self._grammar = ReplyGrammar(tokenizer, runtime.vocab_size, sorted(self._stop_ids))
         self._scheduler = Scheduler(runtime)
 

@@ -51,7 +51,12 @@ class TokenBytes:
         if piece is None:
             return b""
         if self._table is not None:
-            return bytes(self._table[character] for character in piece)
+            try:
+                return bytes(self._table[character] for character in piece)
+            except (
+                KeyError
+            ):  # a piece in plain characters, which tokenizers itself takes as they are
+                return piece.encode()
         fallback = _BYTE_FALLBACK.fullmatch(piece)
         return bytes([int(fallback[1], 16)]) if fallback else piece.replace("▁", " ").encode()
 

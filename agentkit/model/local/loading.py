@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import transformers
-from transformers import PreTrainedTokenizerFast
+from transformers import DynamicCache, PreTrainedTokenizerFast
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from agentkit.errors import ModelError
@@ -178,6 +178,7 @@ def load_checkpoint(
         context_tokens=_context(model, context_tokens, directory),
         adapters=tuple(f"{one.directory.name} sha256:{one.sha256}" for one in merged),
     )
+    _check_cache(model, directory)
     runtime = Runtime(
         model,
         context_tokens=info.context_tokens,
@@ -242,6 +243,18 @@ def _context(model: PreTrainedModel, wanted: int | None, directory: Path) -> int
             place=str(directory),
         )
     return chosen
+
+
+def _check_cache(model: PreTrainedModel, directory: Path) -> None:
+    try:
+        DynamicCache(config=model.config)
+    except Exception as error:  # a garbled config surfaces as nearly any exception
+        raise ModelError(
+            f"its KV cache cannot be made: {_first_line(error)}",
+            cure="copy config.json again: attention_chunk_size, sliding_window and layer_types"
+            " must be the model's own",
+            place=str(directory / "config.json"),
+        ) from error
 
 
 def _first_line(error: Exception) -> str:

@@ -45,6 +45,16 @@ DTYPES = {
 """safetensors' names of the formats that torch knows."""
 
 _MOST_HEADER = 100_000_000
+_MOST_NUMBERS = 1 << 60
+_CANNOT_BE_TRUE = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+    struct.error,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +164,7 @@ def read_header(path: Path) -> dict[str, StoredTensor]:
             for name, entry in listed.items()
             if name != "__metadata__"
         }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+    except _CANNOT_BE_TRUE as error:
         raise ModelError(
             f"the weights are truncated or damaged: {error}",
             cure="copy or download the file again",
@@ -169,7 +179,9 @@ def _stored(path: Path, name: str, entry: dict[str, object], base: int, size: in
     shape, offsets = entry["shape"], entry["data_offsets"]
     if not isinstance(shape, list) or not isinstance(offsets, list):
         raise TypeError(f"{name} has no shape or no place")
-    if any(not isinstance(number, int) or number < 0 for number in (*shape, *offsets)):
+    if any(type(number) is not int or number < 0 for number in (*shape, *offsets)) or (
+        math.prod(number or 1 for number in shape) > _MOST_NUMBERS  # torch counts empty ones too
+    ):
         raise ValueError(f"{name} has a shape or a place that cannot be")
     found = StoredTensor(path, DTYPES[str(entry["dtype"])], tuple(shape), base + offsets[0])
     if offsets[1] - offsets[0] != found.nbytes or base + offsets[1] > size:

@@ -18,6 +18,7 @@ __all__ = ["ModelShape", "read_shape"]
 _EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")
 _WINDOWED = ("chunked_attention", "sliding_attention")
 _NOPE_EVERY = 4
+_MOST_LAYERS = 1 << 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,13 @@ class _Config:
         one = 3 * hidden * self.number("moe_intermediate_size", "intermediate_size")
         shared = self._shared_experts()
         dense = 3 * hidden * self.number("intermediate_size_mlp", "intermediate_size")
+        if not 1 <= layers <= _MOST_LAYERS or not hidden or not kv_numbers:
+            raise ModelError(
+                f"config.json states {layers} layers of {hidden} numbers, {kv_numbers} of which are"
+                " keys and values: no model has such sizes",
+                cure="give a decoder-only language model of transformers' format",
+                place=self.place,
+            )
         table = self.number("vocab_size") * hidden
         tied = self.values.get("tie_word_embeddings") is True
         return ModelShape(

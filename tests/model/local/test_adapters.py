@@ -244,3 +244,23 @@ def test_a_pickled_adapter_is_not_read(adapter: Path) -> None:
     with pytest.raises(ModelError, match=r"no adapter_model\.safetensors") as caught:
         open_adapter(adapter, base_names=["tiny-scout"])
     assert "pickles" in caught.value.cure
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"rank_pattern": {"(": 4}}, "rank_pattern"),
+        ({"alpha_pattern": {"*q": 4}}, "alpha_pattern"),
+        ({"rank_pattern": {"q_proj": math.nan}}, "rank_pattern"),
+        ({"rank_pattern": {"q_proj": 0}}, "the rank is 0"),
+        ({"lora_alpha": math.inf}, "lora_alpha"),
+        ({"lora_alpha": math.nan}, "lora_alpha"),
+    ],
+)
+def test_numbers_and_patterns_that_cannot_be_are_refused(
+    base: transformers.PreTrainedModel, tmp_path: Path, config: dict[str, object], words: str
+) -> None:
+    directory = _write_adapter(base, tmp_path / "adapter", **config)
+    with pytest.raises(ModelError, match=words) as caught:
+        open_adapter(directory, base_names=("tiny-scout",))
+    assert caught.value.cure

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, models
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from agentkit.model.encoding import PromptEncoder
@@ -53,3 +53,13 @@ def test_sentencepiece_pieces_and_byte_fallback() -> None:
     vocabulary = {"▁hi": 0, "<0xC3>": 1, "<0xA9>": 2, "!": 3}
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.BPE(vocabulary, [])))
     assert "".join(_pieces(tokenizer, [0, 1, 2, 3])) == " hié!"
+
+
+def test_a_piece_in_plain_characters_of_a_byte_level_tokenizer_stands_as_it_is() -> None:
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {letter: n for n, letter in enumerate([*letters, "\u65e5\u672c"])}
+    backend = Tokenizer(models.BPE(vocabulary, []))
+    backend.decoder = decoders.ByteLevel()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend)
+    assert "".join(_pieces(tokenizer, [len(letters)])) == "\u65e5\u672c"
+    assert tokenizer.decode([len(letters)]) == "\u65e5\u672c"

@@ -8,6 +8,7 @@ import anyio
 import pytest
 import torch
 import transformers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from agentkit.errors import ModelError
 from agentkit.messages import Message
@@ -277,3 +278,25 @@ def test_a_config_that_states_no_context_needs_one(
     byte_level.save_pretrained(tmp_path / "model")
     assert "context_tokens" in _refused(tmp_path / "model").cure
     assert load_local(tmp_path / "model", context_tokens=64).info.context_tokens == 64
+
+
+def test_a_chunk_that_is_null_is_refused(copy: Path) -> None:
+    _edit(copy / "config.json", attention_chunk_size=None)
+    assert "attention_chunk_size" in _refused(copy).cure
+
+
+def _tokenizer(decoder: decoders.Decoder, *names: str) -> transformers.PreTrainedTokenizerFast:
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    backend = Tokenizer(models.BPE({letter: n for n, letter in enumerate(letters)}, []))
+    backend.decoder = decoder
+    backend.add_special_tokens(list(names))
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=backend)
+
+
+def test_tokenizers_that_cannot_end_or_constrain_a_reply_are_refused(copy: Path) -> None:
+    _tokenizer(decoders.ByteLevel(), "<|im_start|>").save_pretrained(copy)
+    assert "none of the tokens that end a reply" in _refused(copy).message
+    _tokenizer(decoders.Metaspace(), "<|im_start|>", "<|im_end|>").save_pretrained(copy)
+    with pytest.raises(ModelError, match="cannot read the tokenizer") as caught:
+        load_local(copy)
+    assert "byte" in caught.value.cure

@@ -63,6 +63,9 @@ def test_no_header_that_is_garbage_is_believed(
         {"dtype": "F99", "shape": [4], "data_offsets": [0, 16]},
         {"dtype": "F32", "shape": 4, "data_offsets": [0, 16]},
         {"dtype": "F32", "shape": [4]},
+        {"dtype": "F32", "shape": [True, 4], "data_offsets": [0, 16]},
+        {"dtype": "F32", "shape": [0, 10**30], "data_offsets": [0, 0]},
+        {"dtype": "F32", "shape": [0, 1 << 40, 1 << 40], "data_offsets": [0, 0]},
         {"dtype": "F32", "shape": [4.0], "data_offsets": [0, 16]},
         [],
         None,
@@ -72,6 +75,14 @@ def test_entries_that_cannot_be_true(tmp_path: Path, entry: object) -> None:
     path = tmp_path / "a.safetensors"
     header = json.dumps({"a": entry}).encode()
     path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(16))
+    with pytest.raises(ModelError, match="truncated or damaged"):
+        read_header(path)
+
+
+def test_a_header_nested_too_deep_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    header = b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    path.write_bytes(struct.pack("<Q", len(header)) + header)
     with pytest.raises(ModelError, match="truncated or damaged"):
         read_header(path)
 
