@@ -53,9 +53,7 @@ class TokenBytes:
         if self._table is not None:
             try:
                 return bytes(self._table[character] for character in piece)
-            except (
-                KeyError
-            ):  # a piece in plain characters, which tokenizers itself takes as they are
+            except KeyError:  # a piece in plain characters, which tokenizers takes as they are
                 return piece.encode()
         fallback = _BYTE_FALLBACK.fullmatch(piece)
         return bytes([int(fallback[1], 16)]) if fallback else piece.replace("▁", " ").encode()
