@@ -78,6 +78,79 @@ def test_private_keys_are_redacted_whole(newline: str) -> None:
     assert cut_off.redacted == "[redacted: secret.private_key]"
 
 
+FNR, CARD, IBAN = "15076500565", "4111111111111111", "NO9386011117947"
+SPELLINGS = {
+    "pii.norwegian_id": [
+        f"Kari,{FNR},Oslo",
+        f"1,{FNR},0150",
+        f"[{FNR},{FNR}]",
+        f"fnr.{FNR}",
+        f"fnr-{FNR}-Kari",
+        f"id_{FNR}",
+        f"0150 {FNR}",
+        "150765\u00a000565",
+        "150765\u202f00565",
+        "150765-00565",
+        "15.07.65 00565",
+        "150765 005 65",
+        "".join(chr(ord(digit) - ord("0") + 0xFF10) for digit in FNR),
+    ],
+    "pii.payment_card": [
+        f"Kari,{CARD},12/27",
+        f"[{CARD},{CARD}]",
+        "4111\u00a01111\u00a01111\u00a01111",
+        "4111.1111.1111.1111",
+        "0150 4111-1111-1111-1111 123",
+        "3782 822463 10005",
+    ],
+    "pii.iban": [
+        "NO93\u00a08601\u00a01117\u00a0947",
+        "no93 8601 1117 947",
+        "NO93.8601.1117.947",
+        "NO 93 8601 1117 947",
+        f"Kari,{IBAN},Oslo",
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("category", "text"), [(kind, text) for kind, texts in SPELLINGS.items() for text in texts]
+)
+def test_personal_numbers_are_found_in_the_usual_spellings(category: str, text: str) -> None:
+    verdict = judge(text)
+    assert verdict.categories == (category,)
+    assert verdict.redacted is not None
+    assert not any(part in verdict.redacted for part in ("565", "111", "822", "947"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"+{FNR}",
+        f"9{FNR}",
+        f"{FNR}.5",
+        f"0.{CARD}",
+        f"1234-{CARD}",
+        f"a{CARD}b",
+        "KID 6000123456789012",
+        f"KID: {CARD}",
+        f'"kontonummer": "{FNR}"',
+        f"Brukskonto {FNR}",
+        f"Fakturanr. {CARD}",
+        f"ordre {CARD}",
+        "Varen 6000123456789012",
+        "EAN 4006381333932",
+    ],
+)
+def test_a_longer_number_or_one_of_another_kind_is_no_personal_number(text: str) -> None:
+    verdict = judge(text)
+    assert verdict.action is Action.ALLOW, verdict.reason
+
+
+def test_an_iban_is_found_also_where_it_is_called_an_account() -> None:
+    assert judge(f"Kontonummer: {IBAN}").categories == ("pii.iban",)
+
+
 def test_invisible_characters_do_not_hide_a_secret() -> None:
     verdict = judge("AKIA\u200bIOSFODNN7\u2060EXAMPLE")
     assert verdict.redacted == "[redacted: secret.aws_access_key]"
