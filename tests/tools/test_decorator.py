@@ -1,6 +1,14 @@
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import functools
+from collections.abc import Callable  # noqa: TC003 - annotations of tools are read at run time
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from uuid import UUID
 
 import anyio
 import pytest
@@ -68,6 +76,109 @@ def test_arguments_are_validated_strictly(arguments: dict[str, object], where: s
 
     with pytest.raises(ToolError, match=where):
         call(double, **arguments)
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+@dataclass
+class Point:
+    x: int
+
+
+@pytest.mark.parametrize(
+    ("kind", "sent", "received"),
+    [
+        (Colour, "red", Colour.RED),
+        (list[Colour], ["red"], [Colour.RED]),
+        (date, "2026-01-02", date(2026, 1, 2)),
+        (date | None, "2026-01-02", date(2026, 1, 2)),
+        (Decimal, "10.50", Decimal("10.50")),
+        (UUID, "00000000-0000-0000-0000-000000000001", UUID(int=1)),
+        (Path, "a/b", Path("a/b")),
+        (bytes, "abc", b"abc"),
+        (tuple[int, int], [1, 2], (1, 2)),
+        (set[str], ["a"], {"a"}),
+        (Point, {"x": 1}, Point(1)),
+        (dict[int, str], {"1": "a"}, {1: "a"}),
+        (int, 3.0, 3),
+        (float, 3, 3.0),
+    ],
+    ids=str,
+)
+def test_what_the_schema_allows_reaches_the_function(
+    kind: Any,
+    sent: object,
+    received: object,
+) -> None:
+    seen: list[object] = []
+
+    def show(value: object) -> str:
+        """Show."""
+        seen.append(value)
+        return "shown"
+
+    show.__annotations__["value"] = kind
+    assert call(tool(effect="read")(show), value=sent) == "shown"
+    assert seen == [received]
+    assert type(seen[0]) is type(received)
+
+
+def test_an_async_function_inside_a_plain_wrapper_is_awaited() -> None:
+    async def greet(name: str) -> str:
+        """Greet."""
+        return f"Hei {name}"
+
+    @functools.wraps(greet)
+    def logged(**arguments: str) -> object:
+        return greet(**arguments)
+
+    assert call(tool(effect="read")(logged), name="Kari") == "Hei Kari"
+
+
+def test_parameters_that_could_never_be_given_are_refused() -> None:
+    with pytest.raises(ToolError, match="positional only"):
+
+        @tool()
+        def first(x: int, /) -> int:
+            """Do."""
+            return x
+
+    with pytest.raises(ToolError, match="of the name '_x'"):
+
+        @tool()
+        def hidden(_x: int) -> int:
+            """Do."""
+            return _x
+
+    with pytest.raises(ToolError, match="of the name 'model_config'"):
+
+        @tool()
+        def taken(model_config: str) -> str:
+            """Do."""
+            return model_config
+
+    with pytest.raises(ToolError, match="no JSON Schema"):
+
+        @tool()
+        def calling(back: Callable[[], int]) -> int:
+            """Do."""
+            return back()
+
+    with pytest.raises(ToolError, match="no JSON Schema"):
+
+        @tool()
+        def forward(x: Nowhere) -> str:  # type: ignore[name-defined]  # noqa: F821 - undefined on purpose
+            """Do."""
+            return str(x)
+
+    @tool()
+    def load(model_name: str) -> str:
+        """Do."""
+        return model_name
+
+    assert call(load, model_name="a") == "a"
 
 
 def test_results_other_than_text_become_json_and_nothing_else() -> None:
