@@ -15,7 +15,7 @@ from agentkit.guards.text_folding import fold_word
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["PHRASES", "VOCABULARY"]
+__all__ = ["NEGATIONS", "PHRASES", "VOCABULARY"]
 
 _CLASSES: dict[str, str] = {
     # To stop obeying.
@@ -58,8 +58,8 @@ _CLASSES: dict[str, str] = {
         "instruktionen, instruktioner, instruktionerna, istruzioni, instruções, instructies"
     ),
     "rule": (
-        "rule, rules, order, orders, command, commands, constraint, constraints, restriction, "
-        "restrictions, policy, policies, safeguards, regler, reglene, reglar, reglane, ordre, "
+        "rule, rules, orders, command, commands, constraint, constraints, restriction, "
+        "restrictions, policy, policies, safeguards, regler, reglene, reglar, reglane, "
         "beskjeder, beskjedene, beskjedar, føringer, føringar, kommandoer, kommandoar, "
         "reglas, órdenes, règles, ordres, regeln, befehle, regler, regole, regras, regels"
     ),
@@ -100,10 +100,15 @@ _CLASSES: dict[str, str] = {
         "system prompt, system prompts, your instructions, your prompt, your initial instructions, "
         "your original instructions, your system message, initial prompt, initial instructions, "
         "hidden instructions, hidden prompt, secret instructions, developer message, "
-        "system message, text above, words above, everything above, "
+        "system message, "
         "systemprompt, systemprompten, systemmeldingen, systemmeldinga, systeminstruksen, "
         "instruksjonene dine, instruksene dine, instruksane dine, ledeteksten din, "
-        "leieteksten din, teksten over, teksten ovenfor, teksten ovanfor, alt over"
+        "leieteksten din"
+    ),
+    # The prompt, or what a user pasted, or all above an amount.
+    "passage_above": (
+        "text above, words above, everything above, teksten over, teksten ovenfor, "
+        "teksten ovanfor, alt over"
     ),
     # Whom it addresses.
     "assistant": (
@@ -127,12 +132,17 @@ _CLASSES: dict[str, str] = {
         "bestill, ring"
     ),
     "announce": (
-        "important message, important instructions, important instruction, system override, "
-        "system notice, system update, admin override, administrator note, security notice, "
+        "important instructions, important instruction, system override, "
+        "admin override, administrator note, "
         "before you can, before you continue, before you proceed, before you answer, "
         "before answering, before responding, do the following first, end of document, "
-        "end of context, viktig beskjed, viktig melding, viktig instruks, før du svarer, "
+        "end of context, viktig instruks, før du svarer, "
         "før du svarar, før du fortsetter, før du går videre, gjør følgende, gjer følgjande"
+    ),
+    # What also stands above an honest announcement.
+    "notice": (
+        "important message, important notice, system notice, system update, security notice, "
+        "viktig beskjed, viktig melding"
     ),
     # What leaves, and where to.
     "emit": (
@@ -197,6 +207,9 @@ def _index() -> dict[str, dict[tuple[str, ...], frozenset[str]]]:
 
 PHRASES: Mapping[str, Mapping[tuple[str, ...], frozenset[str]]] = MappingProxyType(_index())
 """First word → phrases that begin with it → what they do."""
+
+NEGATIONS = frozenset({"don't", "dont", "not", "never", "ikke", "ikkje", "aldri"})
+"""Words that turn a phrase into its opposite: "don't forget", "glem ikke"."""
 
 VOCABULARY = frozenset(word for phrases in PHRASES.values() for parts in phrases for word in parts)
 """All words that occur in a phrase."""

@@ -10,7 +10,7 @@ import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
-from agentkit.guards.injection_lexicon import PHRASES, VOCABULARY
+from agentkit.guards.injection_lexicon import NEGATIONS, PHRASES, VOCABULARY
 from agentkit.guards.text_folding import Word, words
 
 if TYPE_CHECKING:
@@ -54,9 +54,11 @@ _SEQUENCES = (
     _Sequence("unbound_self", 0.5, ("become", "unbound"), 12),
     _Sequence("unbound", 0.3, ("unbound",), 0),
     _Sequence("prompt_leak", 0.7, ("reveal", "own_prompt"), 4),
+    _Sequence("passage_leak", 0.3, ("reveal", "passage_above"), 4),
     _Sequence("addresses_model", 0.15, ("assistant",), 0),
     _Sequence("orders_model", 0.4, ("assistant", "must", "act"), 8),
     _Sequence("announcement", 0.3, ("announce",), 0),
+    _Sequence("notice", 0.15, ("notice",), 0),
     _Sequence("announced_order", 0.35, ("announce", "act"), 12),
     _Sequence("exfiltration", 0.45, ("emit", "data", "destination"), 8),
     _Sequence("concealment", 0.6, ("conceal", "person"), 2),
@@ -172,8 +174,19 @@ def _hits(found: Sequence[Word]) -> Iterator[_Hit]:
             stretch = known[place : place + len(parts)]
             if tuple(part for part, _ in stretch) == parts:
                 last = place + len(parts) - 1
-                end = found[stretch[-1][1]].end
-                yield _Hit(classes, place, last, index, found[index].start, end)
+                final = stretch[-1][1]
+                negated = _is_negated(found, index, final)
+                means = classes - {"override"} if negated else classes
+                yield _Hit(means, place, last, index, found[index].start, found[final].end)
+
+
+def _is_negated(found: Sequence[Word], first: int, last: int) -> bool:
+    """Return whether a negation stands right beside a phrase, in the same sentence."""
+    before = first > 0 and found[first - 1].text in NEGATIONS
+    after = last + 1 < len(found) and found[last + 1].text in NEGATIONS
+    return (before and found[first].start - found[first - 1].end == 1) or (
+        after and found[last + 1].start - found[last].end == 1
+    )
 
 
 def _known_words(word: str) -> list[str]:
