@@ -11,9 +11,10 @@ What is not covered
     without a telling name, names, addresses, medical facts, national numbers of other countries.
 
 Policy
-    Everywhere but in ``tool_arguments`` findings are redacted. There, a redacted argument would be
+    Findings in results and answers are redacted. In ``tool_arguments`` a redacted argument would be
     a different call: a credential blocks the call, a personal number asks for review, because
-    payments and patient look-ups are made with them on purpose.
+    payments and patient look-ups are made with them on purpose. For the same reason a personal
+    number in ``user_input`` is noted and passes; a credential is redacted there too.
 
 The verdict never repeats what was found: it holds kinds, offsets and counts.
 """
@@ -49,6 +50,9 @@ _BEARER_BITS = 3.0
 _SURE = 1.0
 _LIKELY = 0.7
 _SHOWN = 5
+_NO_CREDENTIALS = "A call must not carry credentials: let the tool's own set-up hold them."
+_CONFIRM = "A person should confirm that this tool may receive it."
+_NOTED = "It passes: users give such numbers on purpose."
 
 
 class SecretsDetector:
@@ -63,25 +67,33 @@ class SecretsDetector:
 
     def _scan(self, text: str, context: GuardContext) -> Verdict:
         view = visible_view(text)
-        spans = merge_spans(
+        found = [
             Span(*view.original(span.start, span.end), span.category) for span in _find(view.text)
-        )
-        if not spans:
+        ]
+        if not found:
             return Verdict(Action.ALLOW, self.name, reason="No secret or personal number found.")
+        spans = merge_spans(found)
         categories = tuple(dict.fromkeys(span.category for span in spans))
         score = _LIKELY if categories == ("secret.assigned_value",) else _SURE
-        found = _describe(spans)
-        if context.boundary is not Boundary.TOOL_ARGUMENTS:
-            reason = f"{found} Each was replaced by a placeholder."
-            redacted = redact(text, spans)
-            return Verdict(Action.REDACT, self.name, categories, score, spans, reason, redacted)
-        if any(category.startswith("secret.") for category in categories):
-            reason = (
-                f"{found} A call must not carry credentials: let the tool's own set-up hold them."
-            )
-            return Verdict(Action.BLOCK, self.name, categories, score, spans, reason)
-        reason = f"{found} A person should confirm that this tool may receive it."
-        return Verdict(Action.REVIEW, self.name, categories, score, spans, reason)
+        told = _describe(spans)
+        if context.boundary is Boundary.TOOL_ARGUMENTS:
+            if any(map(_is_credential, categories)):
+                action, advice = Action.BLOCK, _NO_CREDENTIALS
+            else:
+                action, advice = Action.REVIEW, _CONFIRM
+            return Verdict(action, self.name, categories, score, spans, f"{told} {advice}")
+        gone = spans
+        if context.boundary is Boundary.USER_INPUT:
+            gone = merge_spans(span for span in found if _is_credential(span.category))
+        if not gone:
+            return Verdict(Action.ALLOW, self.name, categories, score, spans, f"{told} {_NOTED}")
+        reason = f"{_describe(gone)} Each was replaced by a placeholder."
+        redacted = redact(text, gone)
+        return Verdict(Action.REDACT, self.name, categories, score, gone, reason, redacted)
+
+
+def _is_credential(category: str) -> bool:
+    return category.startswith("secret.")
 
 
 def _find(text: str) -> Iterator[Span]:

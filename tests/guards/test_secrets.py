@@ -163,6 +163,23 @@ def test_a_call_with_a_credential_is_blocked_and_with_a_personal_number_reviewed
     assert judge(f"{key} {number}", Boundary.TOOL_ARGUMENTS).action is Action.BLOCK
 
 
+@pytest.mark.parametrize("number", [FNR, CARD, IBAN])
+def test_a_personal_number_that_the_user_gives_is_noted_and_passes(number: str) -> None:
+    verdict = judge(f"Betal 900 kr til {number}", Boundary.USER_INPUT)
+    assert verdict.action is Action.ALLOW
+    assert verdict.categories[0].startswith("pii.")
+    assert number not in verdict.reason
+    for boundary in (Boundary.TOOL_RESULT, Boundary.MODEL_OUTPUT):
+        assert judge(f"Betal 900 kr til {number}", boundary).action is Action.REDACT
+
+
+def test_a_credential_that_the_user_gives_is_redacted_and_the_numbers_beside_it_stay() -> None:
+    key = SECRETS["secret.github_token"]
+    verdict = judge(f"{FNR} og {key}", Boundary.USER_INPUT)
+    assert verdict.redacted == f"{FNR} og [redacted: secret.github_token]"
+    assert verdict.categories == ("pii.norwegian_id", "secret.github_token")
+
+
 @pytest.mark.parametrize(
     "text",
     [
