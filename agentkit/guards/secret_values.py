@@ -16,13 +16,16 @@ if TYPE_CHECKING:
 
 __all__ = ["assigned_secrets", "is_placeholder", "shannon_bits"]
 
+_PASSWORDS = "password|passwd|passphrase|passord|passfrase|pwd"
 _KEYWORDS = (
-    "password|passwd|passphrase|passord|passfrase|pwd|secret|token|api[_-]?key|apikey|access[_-]?key"
+    "secret[_-]?key|secret|token|api[_-]?key|apikey|access[_-]?key"
     "|auth[_-]?key|private[_-]?key|encryption[_-]?key|signing[_-]?key|credential|hemmelighet"
 )
-# name, up to two more words of it, "=" or ":" or "=>", an optional quote, the value.
+# name with its ending ("secrets", "passordet", but no "secretary"), up to two more words of it,
+# "=" or ":" or "=>", an optional quote, the value.
 _ASSIGNMENT = re.compile(
-    rf"(?i:{_KEYWORDS})[\w-]{{0,24}}+[\"']?[ \t]{{0,8}}+(?::=|=>|==|=|:)[ \t]{{0,8}}+"
+    rf"(?i:(?P<password>{_PASSWORDS})|{_KEYWORDS})(?:s|et|en|er|ene)?(?![a-zæøå])"
+    r"[\w-]{0,24}+[\"']?[ \t]{0,8}+(?::=|=>|==|=|:)[ \t]{0,8}+"
     r"(?:(?P<quote>[\"'`])(?P<quoted>[^\"'`\s]{6,256}+)(?P=quote)"
     r"|(?P<bare>[^\s\"'`,;&(){}\[\]<>]{8,256}+))"
 )
@@ -33,6 +36,13 @@ _PLACEHOLDER = re.compile(
     r"|(?:os|self|settings|config|env|process|request|args|params|secrets|conf|cfg|ctx|app)\..*)$"
 )
 _CODE_NAME = re.compile(r"^[A-Za-z_][A-Za-z_]*(?:[.\-/:][A-Za-z_]+)*$")
+# What people choose and code does not name: "Sommer2024", "vinter2025", but no "sha256".
+_CHOSEN = re.compile(r"^(?:[A-ZÆØÅ][A-Za-zæøåÆØÅ]+\d{2,}|[a-zæøå]+\d{4,})$")
+# Addresses without a password in them, and times.
+_PUBLIC = re.compile(
+    r"^(?:[\w.+-]+@[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{2,}|[A-Za-z][A-Za-z0-9+.-]*://[^@]*"
+    r"|\d{4}-\d\d-\d\d(?:T[\d:.]+(?:Z|[+-]\d\d:?\d\d)?)?)\.?$"
+)
 _QUOTED_BITS = 2.5
 _BARE_BITS = 2.75
 _BARE_CLASSES = 3
@@ -56,7 +66,15 @@ def assigned_secrets(text: str) -> Iterator[tuple[int, int]]:
     for hit in _ASSIGNMENT.finditer(text):
         group = "quoted" if hit["quoted"] is not None else "bare"
         value = hit[group]
-        if not is_placeholder(value) and _looks_secret(value, quoted=group == "quoted"):
+        if is_placeholder(value) or _PUBLIC.match(value):
+            continue
+        if (
+            hit["password"] is not None
+            and _CHOSEN.match(value)
+            and not text.startswith("(", hit.end())
+        ):
+            yield hit.span(group)
+        elif _looks_secret(value, quoted=group == "quoted"):
             yield hit.span(group)
 
 

@@ -69,6 +69,21 @@ def test_values_are_found_by_their_surroundings(category: str) -> None:
     assert secret not in verdict.reason
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Passord: {}",
+        "passordet: {}",
+        "DB_PASSWORD={}",
+        "pwd = {}",
+        "password: {} og så videre",
+    ],
+)
+@pytest.mark.parametrize("chosen", ["Sommer2024", "vinter2025", "Qwerty123456"])
+def test_a_chosen_password_is_redacted(text: str, chosen: str) -> None:
+    assert judge(text.format(chosen)).redacted == text.format("[redacted: secret.assigned_value]")
+
+
 @pytest.mark.parametrize("newline", ["\n", "\\n"])
 def test_private_keys_are_redacted_whole(newline: str) -> None:
     body = ("MIIEvQIBADANBgkqhkiG9w0BAQEF" + newline) * 3
@@ -190,6 +205,17 @@ def test_a_credential_that_the_user_gives_is_redacted_and_the_numbers_beside_it_
         'secret = "<your-secret-here>"',
         "def login(password: str, token: str) -> None: ...",
         "password=form.password_field2",
+        "password=new_password2024",
+        "password=read2024(file)",
+        "Password hash: sha256, pwd=argon2id",
+        "Secretary: Kari.Nordmann@dnb.no",
+        "Secretariat: Post@Efta.int",
+        "Tokenpris: A1b2C3d4",
+        'token_contact = "Kari.Nordmann2@dnb.no"',
+        "token_expires_at: 2026-03-01T12:00:00Z",
+        "password_changed: 2026-03-01T12:00:00+01:00.",
+        "Passordreset: https://intranett.firma.no/Reset/2024",
+        "token_url = https://Login.example.com/oauth2/v2",
         "postgres://app:${DB_PASSWORD}@db/x",
         "https://example.org:8443/sti?side=2",
         "commit 3f786850e387550fdab836ed7e6dc881de23001b",
