@@ -1,6 +1,7 @@
 """``agentkit evaluate tools``: how well a model calls tools, states results and holds back."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from agentkit.evaluation.tools import ToolReport, draw_cases, evaluate_tools
 from agentkit.model.protocol import ChatModel
 from agentkit.progress import Progress
 from agentkit.spec import load_spec
+from agentkit.startup import decide_licences
 from agentkit.startup.models import open_model
 
 __all__ = ["tools"]
@@ -70,7 +72,13 @@ async def _evaluate(name: str, count: int, progress: Progress) -> ToolReport:
 
 async def _open(name: str, progress: Progress) -> ChatModel:
     if name.endswith((".yaml", ".yml")):
-        return await open_model(load_spec(Path(name)), progress)
+        loaded = load_spec(Path(name))
+        # A licence forbids a measurement as it forbids a turn, and before anything is fetched.
+        for decision in decide_licences(loaded.spec, datetime.now(UTC).date()):
+            refusal = decision.refusal()
+            if refusal is not None:
+                raise refusal
+        return await open_model(loaded, progress)
     try:
         from agentkit.model.embedded import load_embedded  # noqa: PLC0415 - torch stays optional
         from agentkit.model.local import load_local  # noqa: PLC0415 - torch stays optional

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from agentkit.errors import StartupRefused
 from tests.cli.fake_openai import Reply, serve
 
 if TYPE_CHECKING:
@@ -18,10 +19,12 @@ version: 1
 name: measured
 model: {{source: remote, url: "{url}", id: meta-llama/Llama-4-Scout-17B-16E-Instruct}}
 deployment:
-  principal: {{name: Fjordtall AS, kind: company, country: "US", affiliates: []}}
+  principal: {{name: Fjordtall AS, kind: company, country: "US", affiliates: [],
+    staff_countries: []}}
   role: deployer
   distribution: internal
   languages: [en]
+  monthly_active_users: 100
 """
 
 
@@ -37,6 +40,18 @@ def test_a_model_that_only_talks_is_measured(cli: Callable[..., Result], tmp_pat
     assert figures["rates"]["exact call"] == {"right": 0, "of": 15, "share": 0}
     assert figures["bars"]["exact call"]["holds"] is False
     assert "valid call without grammar" not in figures["rates"]
+
+
+def test_a_model_that_its_licence_forbids_is_not_measured(
+    cli: Callable[..., Result], tmp_path: Path
+) -> None:
+    spec = tmp_path / "agent.yaml"
+    with serve(Reply("I have no tool for that.")) as server:
+        spec.write_text(SPEC.format(url=server.url).replace('"US"', "DE"))
+        done = cli("evaluate", "tools", "--model", spec, "--cases", "3")
+        assert done.exit_code == StartupRefused.exit_code, done.output
+        assert "rule llama.eu_multimodal" in done.stderr
+        assert server.requests == []
 
 
 def test_a_folder_without_a_model_is_an_error_with_a_cure(
