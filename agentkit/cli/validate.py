@@ -11,7 +11,13 @@ from agentkit.cli.screen import Screen, decided
 from agentkit.errors import AgentkitError
 from agentkit.licensing import LicenceDecision
 from agentkit.spec import LoadedSpec, load_spec
-from agentkit.startup import decide_licences, declared_spending, declared_tools, open_policies
+from agentkit.startup import (
+    check_constraints,
+    decide_licences,
+    declared_spending,
+    declared_tools,
+    open_policies,
+)
 
 if TYPE_CHECKING:
     from agentkit.messages import JsonObject
@@ -27,6 +33,7 @@ def validate(spec: SpecFile, as_json: AsJson = False) -> None:
     try:
         loaded = load_spec(spec)
         declared = declared_tools(loaded)
+        check_constraints(loaded, declared)
         policies = open_policies(loaded, declared)
         declared_spending(loaded, declared)
         decisions = decide_licences(loaded.spec, datetime.now(UTC).date())

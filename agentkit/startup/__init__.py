@@ -1,5 +1,6 @@
 """The gate before the first turn: everything is checked, or it refuses to start."""
 
+from agentkit.startup.constraints import check_constraints
 from agentkit.startup.gate import Rooms, start
 from agentkit.startup.licence import decide_licences, model_identity
 from agentkit.startup.policies import declared_tools, open_policies
@@ -13,6 +14,7 @@ __all__ = [
     "StartupCheck",
     "StartupObserver",
     "StartupReport",
+    "check_constraints",
     "decide_licences",
     "declared_spending",
     "declared_tools",

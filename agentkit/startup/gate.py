@@ -3,9 +3,9 @@
 What is covered, in this order: the audit log can be written; the licence of every model permits
 this deployment (the first audit record, before anything is downloaded); the state of runs and
 approvals opens, where the specification names one; custom tools load; the sandbox tier that the
-specification names really runs code; the policies fit the tools; the store of budgets opens; every
-guard recognises its canary at every boundary; the model loads. Whatever fails is recorded and
-refuses to start.
+specification names really runs code; constraints and policies fit the tools; the store of budgets
+opens; every guard recognises its canary at every boundary; the model loads. Whatever fails is
+recorded and refuses to start.
 
 What is not covered: what changes on the machine after startup.
 """
@@ -34,6 +34,7 @@ from agentkit.guards import Boundary, CodeScanDetector, GuardPipeline, build_pip
 from agentkit.planner import StateFile
 from agentkit.sandbox import Tier, open_sandbox
 from agentkit.spec import RemoteModel
+from agentkit.startup.constraints import check_constraints
 from agentkit.startup.licence import decide_licences
 from agentkit.startup.models import open_guard_model, open_model
 from agentkit.startup.policies import open_policies
@@ -159,6 +160,7 @@ class _Startup:
             draft.detail = ", ".join(names) or "none: the assistant can only talk"
         async with self._check("sandbox") as draft:
             sandboxed = await self._open_sandbox(draft)
+        check_constraints(self.loaded, (*sandboxed, *tools.values()))
         policies = await self._open_policies((*sandboxed, *tools.values()))
         spending = await self._open_spending((*sandboxed, *tools.values()))
         async with self._check("guards") as draft:

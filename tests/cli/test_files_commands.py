@@ -196,3 +196,13 @@ def test_the_doctor_names_a_missing_package_and_an_absent_engine(tmp_path: Path)
     assert demo.stderr.count("\n") == 1
     assert "llguidance" in demo.stderr
     assert not (tmp_path / ".demo").exists()
+
+
+def test_a_misspelt_parameter_in_a_constraint_is_told(
+    cli: Callable[..., Result], tmp_path: Path
+) -> None:
+    tools = "tools: {python: {arguments: {properties: {cod: {maxLength: 4}}}}}\n"
+    result = cli("validate", write_spec(tmp_path, more=tools))
+    assert result.exit_code == SpecError.exit_code
+    assert "python has no parameter 'cod'" in result.stderr
+    assert "name one of: code" in result.stderr
