@@ -53,17 +53,29 @@ def _import(name: str, folder: Path, place: str) -> ModuleType:
     try:
         return _import_file(path) if path.is_file() else importlib.import_module(name)
     except ModuleNotFoundError as error:
-        raise ToolError(
-            f"module {name!r} is neither in {folder} nor installed ({error})",
-            cure=f"put {name}.py beside the specification, or install it",
-            place=place,
-        ) from error
-    except Exception as error:  # any failure of the user's module is the user's mistake to see
+        raise _missing(name, folder, place, error) from error
+    except (Exception, SystemExit) as error:  # whatever the user's module does is theirs to see
         raise ToolError(
             f"module {name!r} failed to import: {type(error).__name__}: {error}",
             cure="run it alone with python to see the traceback",
             place=place,
         ) from error
+
+
+def _missing(name: str, folder: Path, place: str, error: ModuleNotFoundError) -> ToolError:
+    """Return what to say of a module that is absent, or that needs one that is."""
+    absent = error.name or str(error)
+    if f"{name}.".startswith(f"{absent}."):
+        return ToolError(
+            f"module {name!r} is neither in {folder} nor installed ({error})",
+            cure=f"put {name}.py beside the specification, or install it",
+            place=place,
+        )
+    return ToolError(
+        f"module {name!r} needs {absent!r}, which is not installed",
+        cure=f"install {absent}",
+        place=place,
+    )
 
 
 def _import_file(path: Path) -> ModuleType:

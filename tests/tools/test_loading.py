@@ -42,7 +42,10 @@ def test_modules_of_one_name_in_two_folders_do_not_meet(tmp_path: Path) -> None:
         ("mine:absent", "is missing"),
         ("mine:number", "is a int, no tool"),
         ("nowhere_to_be_found:x", "neither in"),
+        ("nowhere_to_be_found.inner:x", "neither in"),
         ("broken:x", "ZeroDivisionError"),
+        ("needy:x", "module 'needy' needs 'no_such_package', which is not installed"),
+        ("leaves:x", "failed to import: SystemExit: 0"),
     ],
 )
 def test_each_mistake_has_its_message_and_place(
@@ -50,6 +53,8 @@ def test_each_mistake_has_its_message_and_place(
 ) -> None:
     (tmp_path / "mine.py").write_text(GOOD)
     (tmp_path / "broken.py").write_text("1 / 0")
+    (tmp_path / "needy.py").write_text("import no_such_package.inner")
+    (tmp_path / "leaves.py").write_text("import sys\nsys.exit(0)")
     with pytest.raises(ToolError, match=message) as caught:
         load_tool(reference, tmp_path, place="agent.yaml:9:15")
     assert caught.value.place == "agent.yaml:9:15"
