@@ -120,7 +120,13 @@ def _row(request: OpenRequest, standing: Standing) -> tuple[str | Text, ...]:
     )
 
 
-_WORDS = {"approved": "approved", "changed": "approved", "denied": "deny", "waiting": "ask"}
+_WORDS = {
+    "approved": "approved",
+    "changed": "approved",
+    "denied": "deny",
+    "used": "used",
+    "waiting": "ask",
+}
 
 
 def _spelled(request: OpenRequest) -> str:

@@ -111,6 +111,10 @@ def test_a_run_waits_is_approved_elsewhere_and_resumed_once(
         # Resuming what was answered gives the same answer, and does nothing.
         assert "Done." in cli("runs", "resume", it.spec, error["run"]).stdout
         assert it.paid == ["5"]
+        (used,) = it.json("approvals", "list", it.spec, "--all")
+        assert (used["stands"], used["people"]) == ("used", ["kari"])
+        assert "used" in cli("approvals", "list", it.spec, "--all").stdout
+        assert "used by kari" in cli("approvals", "show", it.spec, request["request"]).stdout
     assert it.json("runs", "show", it.spec, error["run"])["turns"] == [
         {"turn": 1, "text": "Pay 5 for rent", "answer": "Done."}
     ]

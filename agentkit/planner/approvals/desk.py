@@ -181,6 +181,8 @@ class ApprovalDesk:
         standing = await self._state.write(
             partial(self._store.stands, request_id=request.request_id, persons=request.persons)
         )
+        if standing.state == "used":
+            raise ApprovalError(f"the decision for call {request.call_id} was used already")
         return replace(standing, is_signed=self._is_signed)
 
     def _refused(self, approval: Approval) -> Standing:

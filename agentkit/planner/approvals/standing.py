@@ -48,7 +48,7 @@ class Standing:
     ``statements``: digests of what was weighed. ``is_signed``: by keys the operator trusts.
     """
 
-    state: Literal["waiting", "approved", "changed", "denied"]
+    state: Literal["waiting", "approved", "changed", "denied", "used"]
     people: tuple[str, ...] = ()
     why: str = ""
     changed: JsonObject | None = None

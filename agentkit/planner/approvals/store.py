@@ -119,9 +119,14 @@ class ApprovalStore:
         ]
 
     def standing(self, request: OpenRequest, now_ms: int) -> Standing:
-        """Return how a request stands; one that is used, voided or late is denied."""
+        """Return how a request stands; one that is voided or late is denied.
+
+        One that is used permits nothing any more; whose word it was is still told.
+        """
         if request.redeemed_ms is not None:
-            return Standing("denied", why="it was used already")
+            said = weigh(request, self.key_of, now_ms)
+            people = said.people or tuple(approver for approver, _ in request.given)
+            return replace(said, state="used", people=people, changed=None)
         if request.voided:
             return Standing("denied", why=f"it is void ({request.voided})")
         if self._is_late(request, now_ms):
@@ -177,10 +182,7 @@ class ApprovalStore:
         request = self.find(connection, statement.request_id)
         before = self.standing(request, now_ms)
         if before.state != "waiting":
-            why = before.why or f"it is {before.state} already"
-            raise ApprovalError(
-                f"request {request.request_id} cannot be decided: {why}", cure=_ASK_AGAIN
-            )
+            raise _settled(f"request {request.request_id} cannot be decided", before)
         trusted = self.key_of(statement.approver)
         if trusted is None:
             raise ApprovalError(
@@ -223,10 +225,7 @@ class ApprovalStore:
             raise ApprovalError(f"what was approved has changed since: {changed}", cure=_ASK_AGAIN)
         standing = self.standing(request, now_ms)
         if standing.state not in {"approved", "changed"}:
-            raise ApprovalError(
-                f"request {request_id} permits nothing: {standing.why or standing.state}",
-                cure=_ASK_AGAIN,
-            )
+            raise _settled(f"request {request_id} permits nothing", standing)
         connection.execute(
             "UPDATE requests SET redeemed_ms = ? WHERE request_id = ?", (now_ms, request_id)
         )
@@ -310,3 +309,10 @@ def _check_persons(request: OpenRequest, persons: int) -> None:
             f" approve, and the gate requires {persons}",
             cure=_ASK_AGAIN,
         )
+
+
+def _settled(what: str, standing: Standing) -> ApprovalError:
+    """Return the error over a request that no longer takes or gives a decision."""
+    if standing.state == "used":
+        return ApprovalError(f"{what}: it was used already")
+    return ApprovalError(f"{what}: {standing.why or f'it is {standing.state}'}", cure=_ASK_AGAIN)

@@ -109,6 +109,23 @@ def statement(request: OpenRequest, key: ApproverKey = KARI, **changed: Any) -> 
     return replace(plain, **changed)
 
 
+def test_a_used_decision_keeps_its_people_and_words_and_permits_nothing() -> None:
+    desk = Desk()
+    request = desk.ask()
+    desk.say(request, comment="for the rent")
+    desk.redeem(request)
+    without_keys = replace(desk.store, key_of=trusted_keys(()))
+    with desk.state.transaction() as connection:
+        standing = desk.store.stands(connection, request.request_id)
+        later = without_keys.stands(connection, request.request_id)
+    assert (standing.state, standing.people) == ("used", ("kari",))
+    assert standing.why == "for the rent"
+    assert (later.state, later.people) == ("used", ("kari",))
+    with pytest.raises(ApprovalError, match="used already") as refused:
+        desk.redeem(request)
+    assert refused.value.cure == ""
+
+
 def test_a_decision_permits_its_call_once() -> None:
     desk = Desk()
     request = desk.ask()
