@@ -8,6 +8,7 @@ from typing import Annotated
 import anyio.to_thread
 import typer
 
+from agentkit.cli.files import check_writable, write_files
 from agentkit.cli.interruptible import run_interruptible
 from agentkit.cli.options import AsJson
 from agentkit.cli.progress import ShownProgress
@@ -42,15 +43,18 @@ def tools(
 ) -> None:
     """Put requests over unseen tools to a model and count what it does rightly."""
     screen = Screen.here()
+    if output is not None:
+        check_writable(output)
     with ShownProgress(screen) as progress:
         report = run_interruptible(_evaluate, model, cases, progress)
     figures = report.as_json()
-    if output is not None:
-        output.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n", "utf-8")
     if as_json:
         screen.emit(figures)
     else:
         screen.out.print(report.as_table(), markup=False, highlight=False)
+    if output is not None:
+        text = json.dumps(figures, indent=1, ensure_ascii=False) + "\n"
+        write_files(output.parent, {output.name: text}, force=True)
 
 
 async def _evaluate(name: str, count: int, progress: Progress) -> ToolReport:

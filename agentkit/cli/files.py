@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from agentkit.errors import AgentkitError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-__all__ = ["write_files"]
+__all__ = ["check_writable", "write_files"]
 
 
 def write_files(folder: Path, files: Mapping[str, str], *, force: bool) -> list[Path]:
@@ -28,16 +30,32 @@ def write_files(folder: Path, files: Mapping[str, str], *, force: bool) -> list[
             cure="choose another folder, or add --force to replace it",
             place=", ".join(map(str, there)),
         )
-    try:
+    with _as_error(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for path, text in paths.items():
             partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
             partial.write_text(text, encoding="utf-8")
             partial.replace(path)
+    return [*paths]
+
+
+def check_writable(path: Path) -> None:
+    """Raise ``AgentkitError`` unless ``path`` can be written later; its folder is made."""
+    if path.is_dir():
+        raise AgentkitError("is a folder", cure="name a file", place=str(path))
+    with _as_error(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+
+
+@contextmanager
+def _as_error(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise AgentkitError(
             f"cannot be written: {error.strerror}",
             cure="name a folder that this user may write",
             place=str(error.filename or folder),
         ) from error
-    return [*paths]

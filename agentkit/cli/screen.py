@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, cast
 
 from rich import box
 from rich.console import Console
@@ -18,9 +19,10 @@ from rich.table import Table
 from rich.text import Text
 
 from agentkit.cli.untrusted import clean, one_line
+from agentkit.errors import AgentkitError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 __all__ = ["Screen", "decided", "state_style"]
 
@@ -117,15 +119,19 @@ class Screen:
             self.out.print(table)
         # Rows are padded to the table's width; in a pipe nobody needs the spaces.
         lines = captured.get().split("\n")
-        self.out.file.write("\n".join(line.rstrip() for line in lines))
+        self._write("\n".join(line.rstrip() for line in lines))
 
     def emit(self, value: object) -> None:
         """Print a result as JSON for a program: pure ASCII, so that no terminal can be steered."""
-        self.out.file.write(json.dumps(value, indent=2, default=str) + "\n")
+        self._write(json.dumps(value, indent=2, default=str) + "\n")
 
     def note(self, text: str, *, style: str = "") -> None:
         """Write a line to stderr."""
         self.err.print(Text(clean(text), style=style), soft_wrap=True)
+
+    def _write(self, text: str) -> None:
+        self.out.file.write(text)
+        self.out.file.flush()
 
     def _barred(self, line: str, indent: int, style: str = "") -> None:
         bar = "│" if self.out.encoding.startswith("utf") else "|"
@@ -138,9 +144,40 @@ class Screen:
             self.out.print(head, soft_wrap=True)
 
 
+class _Output:
+    """A stream that says what is wrong with it; a closed pipe is nothing to speak of."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with _as_error():
+            return self._stream.write(text)
+
+    def flush(self) -> None:
+        with _as_error():
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def _as_error() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise AgentkitError(
+            f"the output cannot be written: {error.strerror}",
+            cure="free space where it goes, or send it to another place",
+        ) from error
+
+
 def _console(stream: TextIO) -> Console:
     return Console(
-        file=stream,
+        file=cast("TextIO", _Output(stream)),
         markup=False,
         highlight=False,
         emoji=False,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from agentkit.audit import EventKind, read_events, verify
 from tests.cli.fake_openai import Reply, serve
-from tests.cli.fresh import PYTHON, SHOUT, run_process, write_spec
+from tests.cli.fresh import PYTHON, SHOUT, environment, run_process, write_spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,6 +114,16 @@ def test_bad_input_is_one_error_with_a_cure(
     if logged is not None:
         assert [*read_events(log)][-1].record.kind is logged
         assert verify(log).ok
+
+
+def test_a_full_disk_behind_stdout_is_one_error() -> None:
+    command = f"exec {sys.executable} -m agentkit.cli schema > /dev/full"
+    done = subprocess.run(
+        ["sh", "-c", command], capture_output=True, text=True, env=environment(), check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: the output cannot be written: No space left on device\n")
+    assert done.stderr.count("\n") == 2
 
 
 def test_what_was_logged_before_is_not_lost(tmp_path: Path) -> None:

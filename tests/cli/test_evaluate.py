@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from agentkit.errors import StartupRefused
+from agentkit.errors import AgentkitError, StartupRefused
 from tests.cli.fake_openai import Reply, serve
 
 if TYPE_CHECKING:
@@ -52,6 +52,23 @@ def test_a_model_that_its_licence_forbids_is_not_measured(
         assert done.exit_code == StartupRefused.exit_code, done.output
         assert "rule llama.eu_multimodal" in done.stderr
         assert server.requests == []
+
+
+def test_a_place_for_the_figures_is_tried_before_the_first_case(
+    cli: Callable[..., Result], tmp_path: Path
+) -> None:
+    spec = tmp_path / "agent.yaml"
+    with serve(Reply("I have no tool for that.")) as server:
+        spec.write_text(SPEC.format(url=server.url))
+        for wrong in (spec / "figures.json", tmp_path):
+            done = cli("evaluate", "tools", "--model", spec, "--cases", "3", "--output", wrong)
+            assert done.exit_code == AgentkitError.exit_code
+            assert "cure: name a f" in done.stderr
+        assert server.requests == []
+        made = tmp_path / "no" / "such" / "figures.json"
+        done = cli("evaluate", "tools", "--model", spec, "--cases", "3", "--output", made)
+    assert done.exit_code == 0, done.output
+    assert json.loads(made.read_text())["rates"]
 
 
 def test_a_folder_without_a_model_is_an_error_with_a_cure(
