@@ -7,12 +7,14 @@ at once: it cancels the turn that runs and keeps the conversation.
 import concurrent.futures
 import contextlib
 import importlib
+import sys
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from agentkit.agent import Agent
 from agentkit.cli.approver import os_user
 from agentkit.cli.failures import show_error
+from agentkit.cli.message import checked
 from agentkit.cli.options import ApproverKeyFile, ApproverName, SpecFile
 from agentkit.cli.person import person_for
 from agentkit.cli.progress import ShownProgress
@@ -20,7 +22,7 @@ from agentkit.cli.screen import Screen
 from agentkit.cli.startup_view import StartupView
 from agentkit.cli.turn_view import TurnView, show_answer
 from agentkit.cli.untrusted import one_line
-from agentkit.errors import AuditError, ModelError, TurnStopped
+from agentkit.errors import AgentkitError, AuditError, ModelError, TurnStopped
 from agentkit.planner import Answer
 from agentkit.spec import load_spec
 
@@ -75,6 +77,9 @@ class _Conversation:
         # Line editing where Python was built with it; it changes what input() does.
         with contextlib.suppress(ImportError):
             importlib.import_module("readline")
+        # A line in another encoding is refused by itself; it does not end the conversation.
+        if hasattr(sys.stdin, "reconfigure"):
+            sys.stdin.reconfigure(errors="surrogateescape")
         while True:
             try:
                 line = input("\nyou> " if self._screen.is_interactive else "").strip()
@@ -92,6 +97,11 @@ class _Conversation:
                 self._turn(line)
 
     def _turn(self, text: str) -> None:
+        try:
+            text = checked(text)
+        except AgentkitError as error:
+            show_error(error, self._screen)
+            return
         future = self._portal.start_task_soon(self._agent.run, text)
         try:
             self._last = _outcome(future)

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import subprocess
 from typing import TYPE_CHECKING
+
+import pytest
 
 from agentkit.errors import StartupRefused
 from tests.cli.fake_openai import Reply, serve
-from tests.cli.fresh import SHOUT, run_process, write_spec
+from tests.cli.fresh import COMMAND, SHOUT, environment, run_process, write_spec
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +38,23 @@ def test_a_turn_that_fails_does_not_end_the_conversation(tmp_path: Path) -> None
     assert "error: " in done.stderr
     assert "│ fine" in done.stdout
     assert [m["content"] for m in fake.requests[1]["messages"] if m["role"] == "user"] == ["two"]
+
+
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+def test_a_line_that_is_no_utf_8_does_not_end_the_conversation(tmp_path: Path, locale: str) -> None:
+    with serve(Reply("fine")) as fake:
+        done = subprocess.run(
+            [*COMMAND, "chat", str(write_spec(tmp_path, fake.url))],
+            input=b"good one\nbl\xe5b\xe6r\nnext\n",
+            env=environment(LC_ALL=locale),
+            capture_output=True,
+            check=False,
+            timeout=120,
+        )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count(b"error: the message is not UTF-8\n") == 1
+    asked = [request["messages"][-1]["content"] for request in fake.requests]
+    assert asked == ["good one", "next"]
 
 
 def test_a_refused_start_is_one_error(tmp_path: Path) -> None:
