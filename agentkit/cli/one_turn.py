@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
 from agentkit.agent import Agent
@@ -89,7 +91,9 @@ async def _emit(
 ) -> Answer:
     result: JsonObject = {"ok": False, "spec": str(spec)}
     try:
-        answer = await _collect(screen, spec, approver, result, text=text, run_id=run_id)
+        # stdout is the object's alone; what a tool prints goes where logs go.
+        with redirect_stdout(sys.stderr):
+            answer = await _collect(screen, spec, approver, result, text=text, run_id=run_id)
     except AgentkitError as error:
         result["error"] = error_json(error)
         raise

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import sys
+from contextlib import redirect_stdout
 from dataclasses import replace
 from importlib.machinery import SourceFileLoader
 from types import ModuleType
@@ -51,7 +52,9 @@ def load_tool(reference: str, folder: Path, *, name: str | None = None, place: s
 def _import(name: str, folder: Path, place: str) -> ModuleType:
     path = folder.joinpath(*name.split(".")).with_suffix(".py")
     try:
-        return _import_file(path) if path.is_file() else importlib.import_module(name)
+        # What a module prints is no result of the command that loads it.
+        with redirect_stdout(sys.stderr):
+            return _import_file(path) if path.is_file() else importlib.import_module(name)
     except ModuleNotFoundError as error:
         raise _missing(name, folder, place, error) from error
     except (Exception, SystemExit) as error:  # whatever the user's module does is theirs to see

@@ -58,6 +58,20 @@ def test_json_is_all_that_stdout_holds(tmp_path: Path) -> None:
     assert entry.record.leaf_hash == receipt["leaf_hash"]
 
 
+def test_what_a_tool_prints_is_no_part_of_the_json(tmp_path: Path) -> None:
+    with serve(ASK, Reply("done")) as fake:
+        spec = write_spec(tmp_path, fake.url, SHOUT)
+        tools = tmp_path / "my_tools.py"
+        loud = tools.read_text().replace("    return text", '    print("called")\n    return text')
+        tools.write_text('print("loaded")\n' + loud)
+        done = run_process("run", spec, "Shout", "--json")
+        checked = run_process("validate", spec, "--json")
+    assert json.loads(done.stdout)["answer"]["text"] == "done"
+    assert done.stderr.split() == ["loaded", "called"]
+    assert json.loads(checked.stdout)["ok"] is True
+    assert checked.stderr == "loaded\n"
+
+
 def test_the_message_may_come_through_a_pipe(cli: Callable[..., Result], tmp_path: Path) -> None:
     with serve(Reply("ok")) as fake:
         spec = write_spec(tmp_path, fake.url)
