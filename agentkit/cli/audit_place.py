@@ -26,4 +26,19 @@ def find_log(named: Path) -> Path:
             cure="name the folder of a log, or the agent.yaml that wrote one",
             place=str(folder),
         )
+    _check_readable(folder)
     return folder
+
+
+def _check_readable(folder: Path) -> None:
+    """Raise ``AuditError`` where this user may not read the log: that is no damage."""
+    try:
+        for path in folder.iterdir():
+            if path.suffix == ".log" or path.name in {"checkpoints", "sealed.sqlite"}:
+                path.open("rb").close()
+    except OSError as error:
+        raise AuditError(
+            f"cannot be read: {error.strerror}",
+            cure="read the log as its owner, from a disk that answers",
+            place=str(error.filename or folder),
+        ) from error

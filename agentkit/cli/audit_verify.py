@@ -8,10 +8,11 @@ from rich.text import Text
 
 from agentkit.audit import VerificationReport
 from agentkit.audit import verify as verify_log
+from agentkit.cli.audit_pins import read_checkpoint, read_key
 from agentkit.cli.audit_place import find_log
 from agentkit.cli.options import AsJson, LogOrSpec
 from agentkit.cli.screen import Screen, state_style
-from agentkit.errors import AuditDamaged, AuditError
+from agentkit.errors import AuditDamaged
 
 __all__ = ["show_report", "verify"]
 
@@ -20,7 +21,11 @@ def verify(
     path: LogOrSpec,
     checkpoint: Annotated[
         Path | None,
-        typer.Option("--checkpoint", metavar="FILE", help="A signed checkpoint kept elsewhere."),
+        typer.Option(
+            "--checkpoint",
+            metavar="FILE",
+            help="A signed checkpoint kept elsewhere, or a file of many.",
+        ),
     ] = None,
     key: Annotated[
         str,
@@ -32,10 +37,9 @@ def verify(
 ) -> None:
     """Verify a log: hashes, order, signatures, checkpoints, and what was left unfinished."""
     screen = Screen.here()
-    note = None if checkpoint is None else _read(checkpoint)
-    public_key = None
-    if key:
-        public_key = _read(Path(key)).strip() if Path(key).is_file() else key
+    pinned = read_key(key) if key else None
+    note = None if checkpoint is None else read_checkpoint(checkpoint, pinned)
+    public_key = None if pinned is None else str(pinned)
     report = verify_log(find_log(path), public_key=public_key, checkpoint=note)
     if as_json:
         screen.emit(report.as_dict())
@@ -104,13 +108,3 @@ def _unsigned(report: VerificationReport) -> str:
 
 def _number(number: int) -> str:
     return str(number) if number >= 0 else "-"
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise AuditError(
-            f"cannot be read: {why}", cure="name the file as it was handed out", place=str(path)
-        ) from error

@@ -113,10 +113,65 @@ def test_a_checkpoint_and_a_key_kept_elsewhere_pin_the_log(
     AuditLog.open(tmp_path / "other").close()
     other = cli("audit", "verify", tmp_path / "other", "--checkpoint", note)
     assert other.exit_code == AuditDamaged.exit_code
-    wrong = cli("audit", "verify", log, "--key", "nonsense")
-    assert wrong.exit_code == AuditDamaged.exit_code
     absent = cli("audit", "verify", log, "--checkpoint", tmp_path / "absent")
     assert absent.exit_code == AuditError.exit_code
+
+
+def test_what_is_mistyped_at_verify_is_not_damage(
+    cli: Callable[..., Result], log: Path, tmp_path: Path
+) -> None:
+    other = AuditLog.open(tmp_path / "other")
+    (tmp_path / "key").write_text(other.public_key)
+    other.close()
+    (tmp_path / "cut").write_text((log / "checkpoints").read_text()[:-20])
+    for options, message in (
+        (("--key", tmp_path / "nosuch.txt"), "this is no public key of a log"),
+        (("--checkpoint", tmp_path / "key"), "this is no signed checkpoint"),
+        (("--checkpoint", tmp_path / "cut", "--key", tmp_path / "key"), "does not fit the given"),
+    ):
+        result = cli("audit", "verify", log, *options)
+        assert result.exit_code == AuditError.exit_code
+        assert message in result.stderr
+        assert "  cure: " in result.stderr
+        assert "damaged" not in result.output
+
+
+def test_a_log_that_cannot_be_read_is_not_called_damaged(
+    cli: Callable[..., Result], log: Path
+) -> None:
+    segment = log / "segment-00000000.log"
+    segment.unlink()
+    segment.symlink_to(segment)  # cannot be opened, by root neither
+    for command in (("verify",), ("tail",), ("show", "--run", "run-1")):
+        result = cli("audit", command[0], log, *command[1:])
+        assert result.exit_code == AuditError.exit_code
+        assert f"error: {segment}: cannot be read: " in result.stderr
+        assert "as its owner" in result.stderr
+        assert "damaged" not in result.output
+
+
+def test_a_copy_of_the_logs_checkpoints_pins_it(
+    cli: Callable[..., Result], log: Path, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        opened = AuditLog.open(log)
+        opened.append(AuditEvent(EventKind.TURN_STARTED, "run-2", 1))
+        note = opened.checkpoint()
+        opened.close()
+    kept = tmp_path / "kept"
+    for text in ((log / "checkpoints").read_text(), f"{note}\n\n\n"):
+        kept.write_text(text)
+        assert cli("audit", "verify", log, "--checkpoint", kept).exit_code == 0
+    key = cli("audit", "verify", log, "--checkpoint", kept, "--json").stdout
+    pinned = cli("audit", "verify", log, "--checkpoint", kept, "--key", json.loads(key)["key"])
+    assert pinned.exit_code == 0
+    # A log of the same key that ends before the kept checkpoint: its last records were cut.
+    (log / "checkpoints").unlink()
+    segment = max(log.glob("segment-*.log"))
+    segment.write_bytes(segment.read_bytes()[:-1000])
+    assert cli("audit", "verify", log).exit_code == 0
+    cut = cli("audit", "verify", log, "--checkpoint", kept)
+    assert cut.exit_code == AuditDamaged.exit_code
 
 
 def test_the_tail_is_a_table_of_cleaned_lines(cli: Callable[..., Result], log: Path) -> None:
