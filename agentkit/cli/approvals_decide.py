@@ -20,7 +20,8 @@ DEFAULT_KEY = Path("~/.config/agentkit/approver.key")
 """Where an approver's private key is looked for."""
 
 KeyFile = Annotated[
-    Path, typer.Option("--key", metavar="FILE", help="Your private key, from `keygen`.")
+    Path,
+    typer.Option("--key", metavar="FILE", help="Your private key, from `keygen`.", readable=False),
 ]
 Comment = Annotated[str, typer.Option("--comment", help="Your words; they are signed too.")]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from agentkit.errors import AuditError
@@ -15,12 +16,12 @@ __all__ = ["find_log"]
 
 def find_log(named: Path) -> Path:
     """Return the folder of the log. Raises ``AuditError`` or ``SpecError``."""
-    if named.is_file():
+    if os.path.isfile(named):  # noqa: PTH113 - a folder closed to this user is no reason to raise
         loaded = load_spec(named)
         folder = loaded.resolve(loaded.spec.audit.path)
     else:
         folder = named
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # noqa: PTH112 - as above
         raise AuditError(
             "there is no audit log here",
             cure="name the folder of a log, or the agent.yaml that wrote one",

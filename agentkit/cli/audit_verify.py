@@ -25,6 +25,7 @@ def verify(
             "--checkpoint",
             metavar="FILE",
             help="A signed checkpoint kept elsewhere, or a file of many.",
+            readable=False,
         ),
     ] = None,
     key: Annotated[

@@ -1,14 +1,16 @@
 """What this machine has and lacks: one ``Part`` for each thing that some agent needs.
 
-Nothing is built, downloaded or started by looking.
+Nothing is built, downloaded, started or left behind by looking.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
 import shutil
 import sys
+import tempfile
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -68,6 +70,7 @@ def inspect_machine() -> tuple[Part, ...]:
         *_packages(),
         _guest(cache),
         _model(cache),
+        _cache_folder(cache),
         _disk(cache),
         *_docker(),
         _kernel(),
@@ -125,8 +128,29 @@ def _model(cache: Path) -> Part:
     return Part("embedded model", State.LATER, "fetched (93 MB) and built at first use")
 
 
+def _cache_folder(cache: Path) -> Part:
+    """Try what rights alone do not tell: a file is made and gone again."""
+    there = _existing(cache)
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            return Part("cache folder", State.OK, f"{cache} can be written")
+    except OSError as error:
+        return Part(
+            "cache folder",
+            State.MISSING,
+            f"{there} cannot be written: {error.strerror}",
+            "let this user write there, or set AGENTKIT_CACHE to another folder",
+        )
+
+
+def _existing(cache: Path) -> Path:
+    """Return the cache folder, or what there is of the way to it."""
+    ways = (cache, *cache.absolute().parents)
+    return next(way for way in ways if os.path.exists(way))  # noqa: PTH110 - as far as can be seen
+
+
 def _disk(cache: Path) -> Part:
-    there = next(folder for folder in (cache, *cache.absolute().parents) if folder.exists())
+    there = _existing(cache)
     free = shutil.disk_usage(there).free / 1e9
     if free >= _NEEDED_GB:
         return Part("disk space", State.OK, f"{free:.0f} GB free for {cache}")

@@ -7,7 +7,10 @@ import typer
 
 __all__ = ["ApproverKeyFile", "ApproverName", "AsJson", "LogOrSpec", "SpecFile"]
 
-SpecFile: TypeAlias = Annotated[Path, typer.Argument(help="The agent.yaml.", metavar="FILE")]
+# A file that may not be read is told by what reads it, with its place and cure, not by Typer.
+SpecFile: TypeAlias = Annotated[
+    Path, typer.Argument(help="The agent.yaml.", metavar="FILE", readable=False)
+]
 
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
@@ -26,9 +29,13 @@ ApproverKeyFile: TypeAlias = Annotated[
         "--approver-key",
         metavar="FILE",
         help="Ask here and sign the answers with this key; see `agentkit approvals keygen`.",
+        readable=False,
     ),
 ]
 
 LogOrSpec: TypeAlias = Annotated[
-    Path, typer.Argument(help="Folder of an audit log, or an agent.yaml.", metavar="PATH")
+    Path,
+    typer.Argument(
+        help="Folder of an audit log, or an agent.yaml.", metavar="PATH", readable=False
+    ),
 ]

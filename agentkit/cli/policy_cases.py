@@ -59,7 +59,9 @@ class _Tried:
 
 
 def try_cases(
-    cases: Annotated[Path, typer.Argument(metavar="FILE", help="A YAML file of cases.")],
+    cases: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A YAML file of cases.", readable=False)
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Try cases against the policies alone; leaves with 1 where one comes out otherwise."""

@@ -94,6 +94,18 @@ def test_half_a_character_is_a_mistake_in_the_file(
         assert f"error: {spec}:10:21: " in result.stderr
 
 
+def test_what_cannot_be_read_is_told_with_place_and_cure_in_json_too(
+    cli: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What the system says of a file of somebody else; root is never told so.
+    monkeypatch.setattr("os.access", lambda *_, **__: False)
+    result = cli("validate", tmp_path, "--json")
+    assert result.exit_code == SpecError.exit_code
+    error = json.loads(result.stdout)["error"]
+    assert error["place"] == str(tmp_path)
+    assert error["cure"]
+
+
 def test_custom_tools_are_loaded(cli: Callable[..., Result], tmp_path: Path) -> None:
     assert cli("validate", write_spec(tmp_path, more=SHOUT)).exit_code == 0
     spec = write_spec(tmp_path, more=SHOUT.replace("shout}", "whisper}"))
@@ -165,6 +177,24 @@ def test_the_doctor_says_what_is_there(cli: Callable[..., Result]) -> None:
     shown = run_process("doctor").stdout
     for name in states:
         assert sum(line.strip().startswith(name) for line in shown.splitlines()) == 1
+
+
+def test_the_doctor_tries_to_write_the_cache(
+    cli: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def row() -> dict[str, str]:
+        checks = json.loads(cli("doctor", "--json").stdout)["checks"]
+        (found,) = [check for check in checks if check["check"] == "cache folder"]
+        return found
+
+    monkeypatch.setenv("AGENTKIT_CACHE", str(tmp_path / "new" / "cache"))
+    assert row()["state"] == "ok"
+    assert [*tmp_path.iterdir()] == []
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("AGENTKIT_CACHE", str(tmp_path / "file" / "cache"))
+    assert row()["state"] == "missing"
+    assert "AGENTKIT_CACHE" in row()["cure"]
+    assert "cannot run" in cli("doctor").stdout
 
 
 def test_the_doctor_names_a_missing_package_and_an_absent_engine(tmp_path: Path) -> None:
