@@ -72,9 +72,7 @@ def assigned_secrets(text: str) -> Iterator[tuple[int, int]]:
             hit["password"] is not None
             and _CHOSEN.match(value)
             and not text.startswith("(", hit.end())
-        ):
-            yield hit.span(group)
-        elif _looks_secret(value, quoted=group == "quoted"):
+        ) or _looks_secret(value, quoted=group == "quoted"):
             yield hit.span(group)
 
 
