@@ -12,6 +12,7 @@ What is not covered: a call that was counted and then refused by a person stays 
 from __future__ import annotations
 
 import math
+import re
 import time
 import unicodedata
 from contextlib import asynccontextmanager
@@ -180,15 +181,23 @@ class Spending:
             return [names]
         parameters = self.tools.get(call.name, ToolSpending()).destination
         reached = {
-            _folded(str(value))
+            _spelled(str(value))
             for parameter in parameters
             for _, value in leaves(call.arguments.get(parameter))
         }
         return [{**names, Per.DESTINATION: one} for one in sorted(reached) or [""]]
 
 
-def _folded(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+def _spelled(destination: str) -> str:
+    """Return the one spelling under which a destination is counted: without spaces, dashes and
+    characters nobody sees, and an account without dots.
+    """
+    text = unicodedata.normalize("NFKC", destination).lower()
+    seen = [char for char in text if unicodedata.category(char)[0] not in "ZC"]
+    plain = "".join(char for char in seen if unicodedata.category(char) != "Pd")
+    digits = plain.replace(".", "")
+    is_account = digits.lstrip("+").isalnum() and 2 * sum(map(str.isdigit, digits)) > len(digits)
+    return re.sub(r"^00", "+", digits) if is_account else plain
 
 
 def _refused(refusal: Refusal, tool: str) -> Decision:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +91,25 @@ def test_each_destination_of_a_call_is_counted_by_itself_and_in_any_spelling() -
     assert "wait" in refused.cure
     assert take(spending, to="kari@example.no").outcome is Outcome.ALLOW
     assert take(spending, to="per@example.no").outcome is Outcome.ALLOW
+
+
+@pytest.mark.parametrize(
+    "spellings",
+    [
+        ("NO93 8601 1117 947", "NO9386011117947", "no93-8601-1117-947", "NO938 6011117947\u200b"),
+        ("8601.11.17947", "86011117947", "8601 11 17947", "8601\u00a011\u00a017947"),
+        ("+47 912 34 567", "0047 91234567", "+47-912-34-567", "\uff0b4791234567"),
+        ("Kari Nordmann", "kari  nordmann", "KARI-NORDMANN", "Kari\u00adNordmann"),
+    ],
+)
+def test_a_destination_is_one_in_all_its_spellings(spellings: tuple[str, ...]) -> None:
+    limit = Limit("d", Kind.CALLS, 1, 3600.0, frozenset({Per.DESTINATION}))
+    for first, second in itertools.permutations(spellings, 2):
+        spending = Spending((limit,), tools=PAY)
+        assert take(spending, to=first).outcome is Outcome.ALLOW
+        assert take(spending, to=second).outcome is Outcome.DENY
+        for other in ("NO9386011117948", "per.as@example.no", "peras@example.no"):
+            assert take(spending, to=other).outcome is Outcome.ALLOW
 
 
 def test_users_and_agents_share_what_is_not_per_each(tmp_path: Path) -> None:
