@@ -38,6 +38,22 @@ def test_block_runs(code: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_the_readme_shows_what_its_code_prints(tmp_path: Path) -> None:
+    (code,) = BLOCK.findall((ROOT / "README.md").read_text())
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    shown = re.findall(r"^ +# {3}(.+)$", code, re.MULTILINE)
+    assert len(shown) == 2
+    assert "\n".join(f"  {line}" for line in shown) in done.stdout
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     broken = [to for to in LINK.findall(page.read_text()) if not (page.parent / to).exists()]

@@ -1,6 +1,7 @@
 """``agentkit approvals approve``, ``deny``, ``keygen``: signing decisions with one's own key."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -103,7 +104,9 @@ def _show(spec: Path, request_id: str, key: ApproverKey, *, as_json: bool) -> No
     screen.row("signed", f"request {request_id}, as {key.name}")
     screen.row("stands", standing_line(standing))
     if standing.state != "waiting":
-        screen.row("next", f"agentkit runs resume {spec} {request.binding.run_id}")
+        screen.row(
+            "next", f"agentkit runs resume {shlex.quote(str(spec))} {request.binding.run_id}"
+        )
 
 
 def _arguments(text: str) -> JsonObject:

@@ -1,5 +1,6 @@
 """``agentkit init``: begin with a template."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -29,7 +30,7 @@ def init(
     written = write_files(folder, read_template(template), force=force)
     for path in written:
         screen.row("wrote", str(path))
-    spec = folder / "agent.yaml"
+    spec = shlex.quote(str(folder / "agent.yaml"))
     screen.row("next", f"agentkit validate {spec}")
     screen.row("then", f'agentkit run {spec} "..."')
 

@@ -15,7 +15,7 @@ __all__ = ["ShownProgress"]
 
 _WORDS = MappingProxyType(
     {
-        "download": "fetch the embedded model (93 MB, once)",
+        "download": "fetch the model (once)",
         "verify": "check the weights' hashes",
         "read": "read the weights",
         "upcycle": "make the experts",

@@ -27,11 +27,24 @@ def show(lock: _LockFile = None) -> None:
         PackageLock,
     )
 
-    screen = Screen.here()
-    for name, package in PackageLock.load(lock or BUNDLED_LOCK).packages.items():
-        needs = f", needs {', '.join(package.requires)}" if package.requires else ""
-        pure = ", pure" if package.pure_wheels else ""
-        screen.row(name, f"{package.version} ({len(package.wheels)} wheels{pure}{needs})")
+    packages = PackageLock.load(lock or BUNDLED_LOCK).packages
+    Screen.here().table(
+        "package",
+        "version",
+        "wheels",
+        "kind",
+        "needs",
+        rows=(
+            (
+                name,
+                package.version,
+                str(len(package.wheels)),
+                "pure" if package.pure_wheels else "compiled",
+                ", ".join(package.requires),
+            )
+            for name, package in packages.items()
+        ),
+    )
 
 
 def allow(

@@ -4,6 +4,7 @@ Output is streamed as the code writes it. On a terminal it is cleaned first, for
 steer the terminal; in a pipe it is passed on as it is.
 """
 
+import math
 import sys
 from pathlib import Path
 from types import MappingProxyType
@@ -37,6 +38,12 @@ EXIT_CODES = MappingProxyType(
 """How the command leaves, by how the code ended."""
 
 
+def _finite(seconds: float) -> float:
+    if not math.isfinite(seconds):
+        raise typer.BadParameter("give a number of seconds")
+    return seconds
+
+
 def run(  # noqa: PLR0917 - Typer reads options from parameters
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Python to run; - reads stdin.")],
     tier: Annotated[Tier, typer.Option("--tier", help="Which wall.")] = Tier.WASM,
@@ -49,14 +56,21 @@ def run(  # noqa: PLR0917 - Typer reads options from parameters
         typer.Option("--out", metavar="DIR", help="Where to write what the code leaves."),
     ] = None,
     timeout_s: Annotated[
-        float, typer.Option("--timeout", metavar="SECONDS", help="Wall-clock time.", min=0.01)
+        float,
+        typer.Option(
+            "--timeout",
+            metavar="SECONDS",
+            help="Wall-clock time.",
+            min=0.01,
+            callback=_finite,
+        ),
     ] = 10.0,
     memory_mib: Annotated[int, typer.Option("--memory", metavar="MIB", help="Memory.")] = 256,
     as_json: AsJson = False,
 ) -> None:
     """Run a file of Python in a sandbox; the exit code says how it ended."""
     code = sys.stdin.read() if str(file) == "-" else _read(file).decode("utf-8", "replace")
-    given = {path.name: _read(path) for path in files or ()}
+    given = {path.name: _read(path) for path in _of_distinct_names(files or [])}
     limits = Limits(timeout_s=timeout_s, memory_mib=memory_mib)
     screen = Screen.here()
     with ShownProgress(screen) as progress:
@@ -76,6 +90,20 @@ def run(  # noqa: PLR0917 - Typer reads options from parameters
         if not execution.ok:
             screen.note(f"{execution.exit_reason}: {execution.error}", style="red")
     raise typer.Exit(EXIT_CODES[execution.exit_reason])
+
+
+def _of_distinct_names(paths: list[Path]) -> list[Path]:
+    """Return ``paths``; the code sees names without folders, so two of one name are refused."""
+    seen: dict[str, Path] = {}
+    for path in paths:
+        if path.name in seen:
+            raise AgentkitError(
+                f"has the same name as {seen[path.name]}",
+                place=str(path),
+                cure="rename one of them: code sees files by their names alone",
+            )
+        seen[path.name] = path
+    return paths
 
 
 def _read(path: Path) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,13 @@ def test_a_folder_that_cannot_be_written_is_an_error(
     result = cli("init", tmp_path / "file" / "new")
     assert result.exit_code == 1
     assert "cure: " in result.stderr
+
+
+def test_the_next_command_can_be_pasted(cli: Callable[..., Result], tmp_path: Path) -> None:
+    folder = tmp_path / "Åse mappe" / "min agent"
+    shown = cli("init", folder).stdout
+    line = next(line for line in shown.splitlines() if line.strip().startswith("next"))
+    assert shlex.split(line)[1:] == ["agentkit", "validate", str(folder / "agent.yaml")]
 
 
 def test_templates_are_listed(cli: Callable[..., Result]) -> None:

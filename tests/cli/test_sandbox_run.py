@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from agentkit.sandbox.packages import PackageLock
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -73,6 +75,31 @@ def test_json_is_one_object_and_nothing_else(cli: Callable[..., Result]) -> None
         {"name": "table-1.json", "kind": "table", "media_type": "application/json", "bytes": 45}
     ]
     assert "\x1b" not in result.stdout
+
+
+def test_two_files_of_one_name_are_refused(cli: Callable[..., Result], tmp_path: Path) -> None:
+    given = []
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "sales.csv").write_text(folder)
+        given += ["--files", tmp_path / folder / "sales.csv"]
+    result = cli("sandbox", "run", "-", *given, input="print(1)")
+    assert result.exit_code == 1
+    assert f"error: {tmp_path}/two/sales.csv: has the same name as" in result.stderr
+
+
+def test_time_without_end_is_refused(cli: Callable[..., Result]) -> None:
+    result = cli("sandbox", "run", "-", "--timeout", "inf", input="print(1)")
+    assert result.exit_code == 2
+    assert "give a number of seconds" in result.stderr
+
+
+def test_packages_are_listed_by_their_whole_names(cli: Callable[..., Result]) -> None:
+    shown = cli("sandbox", "packages", "list").stdout
+    rows = {line.split()[0]: line.split()[1:] for line in shown.splitlines() if line.strip()}
+    for name, package in PackageLock.load().packages.items():
+        kind = "pure" if package.pure_wheels else "compiled"
+        assert rows[name][:3] == [package.version, str(len(package.wheels)), kind]
 
 
 def test_a_missing_file_has_a_cure(cli: Callable[..., Result], tmp_path: Path) -> None:
