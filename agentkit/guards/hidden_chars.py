@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 __all__ = ["HiddenRun", "View", "find_hidden", "visible_view"]
 
 # Unicode 16: Default_Ignorable_Code_Point and the general categories Cc, Cf, Co, Cs and
-# noncharacters, grouped by what they are used for. White space stays (tab, line ends, form feed).
+# noncharacters, grouped by what they are used for. White space stays (tab, line ends, form feed),
+# and so do the signs of category Cf that are seen (Arabic, Syriac and Kaithi number marks).
 _RANGES: tuple[tuple[int, int, str], ...] = (
     (0x00, 0x08, "control"),
     (0x0E, 0x1F, "control"),
@@ -44,11 +45,15 @@ _RANGES: tuple[tuple[int, int, str], ...] = (
     (0xFFF0, 0xFFF8, "deprecated"),
     (0xFFF9, 0xFFFC, "annotation"),
     (0xFFFE, 0xFFFF, "noncharacter"),
+    (0x13430, 0x1343F, "invisible"),
+    (0x1BCA0, 0x1BCA3, "invisible"),
     (0x1D173, 0x1D17A, "invisible"),
+    *((plane << 16 | 0xFFFE, plane << 16 | 0xFFFF, "noncharacter") for plane in range(1, 14)),
     (0xE0000, 0xE007F, "tag"),
     (0xE0080, 0xE00FF, "deprecated"),
     (0xE0100, 0xE01EF, "variation_selector"),
     (0xE01F0, 0xE0FFF, "deprecated"),
+    (0xEFFFE, 0xEFFFF, "noncharacter"),
     (0xF0000, 0x10FFFF, "private_use"),
 )
 _STARTS = tuple(first for first, _, _ in _RANGES)

@@ -272,7 +272,7 @@ class CallRoom:
         except AgentkitError as error:
             status, text = "failed", error.message
             raise
-        except Exception as error:  # noqa: BLE001 - a tool's defect is told to the model and logged
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a tool's defect is told and logged
             _log.exception("tool_failed", tool=call.name, call_id=call.call_id)
             status, text = "error", f"{call.name} failed: {type(error).__name__}"
         finally:

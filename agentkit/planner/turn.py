@@ -97,15 +97,16 @@ class Planner:
     ) -> TurnResult:
         """Answer ``text``; a turn that was suspended or interrupted goes on where it was.
 
-        ``claim``: the hold on a run that was taken before. Raises ``TurnStopped`` (blocked content,
-        a limit, no approval), ``RunSuspended``, ``ModelError``, ``SandboxError``, ``StateError``
-        or ``AuditError``; each is recorded first where the log can still be written.
+        ``claim``: the hold on a run that was taken before. Raises ``TurnStopped`` (blocked or
+        broken text, a limit, no approval), ``RunSuspended``, ``ModelError``, ``SandboxError``,
+        ``StateError`` or ``AuditError``; each is recorded first where the log can still be written.
         """
         recorder = Recorder(self.log, run_id, turn, Timings())
         budget = Budget(self.limits)
         journal: Journal | None = None
         reason, allowed_s = "cancelled", self.limits.wall_s
         try:
+            _check_encodable(text)
             if claim is None:
                 claim = await self.state.write(partial(RunStore(system_clock).claim, run_id=run_id))
             journal = await Journal.open(self.state, claim, turn, text)
@@ -133,6 +134,18 @@ class Planner:
         finally:
             await _close(journal, recorder, budget, reason)
         return result
+
+
+def _check_encodable(text: str) -> None:
+    """Refuse half characters before anything is written: no store and no log could hold them."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise TurnStopped(
+            f"the user input holds half a character (a lone surrogate) at {error.start}",
+            reason="user_input_malformed",
+            cure="decode the text from UTF-8 before it is handed over, or write it again",
+        ) from error
 
 
 async def _close(journal: Journal | None, recorder: Recorder, budget: Budget, reason: str) -> None:

@@ -86,6 +86,9 @@ def test_payloads_are_blocked_and_shown(text: str, category: str, shown: str) ->
         ("lone \ud800 surrogate", "lone  surrogate"),
         ("a\u206ab\U000e0fffc", "abc"),
         ("filler\u3164", "filler"),
+        ("short\U0001bca0hand\U0001bca3", "shorthand"),
+        ("glyph\U00013430s\U0001343f", "glyphs"),
+        ("a\U0001fffeb\U000dffffc\U000efffed", "abcd"),
     ],
 )
 def test_stray_characters_are_taken_out(text: str, visible: str) -> None:

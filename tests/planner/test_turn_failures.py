@@ -41,13 +41,26 @@ def test_a_tools_failure_is_told_and_not_raised(house: House, propose: Propose) 
         """Crash."""
         raise ZeroDivisionError("secret detail")
 
-    replies = [propose(("refuse", {}), ("crash", {})), "Neither worked."]
-    house.run(house.planner(replies, refuse, crash))
+    @tool(effect="read")
+    def leave() -> str:
+        """Leave."""
+        raise SystemExit(3)
+
+    replies = [propose(("refuse", {}), ("crash", {}), ("leave", {})), "None worked."]
+    house.run(house.planner(replies, refuse, crash, leave))
     assert [part.text for part in house.results] == [
         "the register is closed on Sundays",
         "crash failed: ZeroDivisionError",
+        "leave failed: SystemExit",
     ]
-    assert [entry.record.body["status"] for entry in house.of_kind("outcome")] == ["error", "error"]
+    assert [entry.record.body["status"] for entry in house.of_kind("outcome")] == ["error"] * 3
+
+
+def test_half_a_character_from_the_user_stops_the_turn_by_name(house: House) -> None:
+    with pytest.raises(TurnStopped, match="lone surrogate") as stopped:
+        house.run(house.planner(["never"]), "hei \udce5")
+    assert stopped.value.reason == "user_input_malformed"
+    assert house.entries[-1].record.body["reason"] == "user_input_malformed"
 
 
 @pytest.mark.parametrize(
