@@ -68,11 +68,9 @@ def assigned_secrets(text: str) -> Iterator[tuple[int, int]]:
         value = hit[group]
         if is_placeholder(value) or _PUBLIC.match(value):
             continue
-        if (
-            hit["password"] is not None
-            and _CHOSEN.match(value)
-            and not text.startswith("(", hit.end())
-        ) or _looks_secret(value, quoted=group == "quoted"):
+        is_called = text.startswith("(", hit.end())
+        is_chosen = hit["password"] is not None and _CHOSEN.match(value) and not is_called
+        if is_chosen or _looks_secret(value, quoted=group == "quoted"):
             yield hit.span(group)
 
 

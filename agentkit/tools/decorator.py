@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["tool"]
 
+_EXACT = 2**53  # from here on a float is not sure to be the integer that was written
+
 
 def tool(
     *,
@@ -48,8 +50,8 @@ def tool(
         def slugify(text: str) -> str:
             "Make a URL slug of a title."
 
-    Raises ``ToolError`` where an annotation or the docstring is missing, or where a parameter
-    cannot be described to a model.
+    Raises ``ToolError`` where an annotation or the docstring is missing, where a parameter cannot
+    be described to a model, and for an effect that there is not.
     """
 
     def decorate(function: Callable[..., Any]) -> Tool:
@@ -60,7 +62,7 @@ def tool(
             description=_description(tool_name, function),
             parameters=schema,
             function=_adapter(tool_name, function, model),
-            effect=Effect(effect),
+            effect=_effect(tool_name, effect),
             returns=returns,
             sensitive=sensitive,
             audience=audience,
@@ -71,6 +73,17 @@ def tool(
         )
 
     return decorate
+
+
+def _effect(name: str, given: Effect | str) -> Effect:
+    try:
+        return Effect(given)
+    except ValueError:
+        known = ", ".join(repr(str(one)) for one in Effect)
+        raise ToolError(
+            f"tool {name!r} has the effect {given!r}, which there is not",
+            cure=f"use one of {known}",
+        ) from None
 
 
 def _description(name: str, function: Callable[..., Any]) -> str:
@@ -166,7 +179,8 @@ def _whole_numbers(value: Any) -> Any:  # noqa: ANN401 - any JSON value
         return {key: _whole_numbers(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_whole_numbers(item) for item in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+    is_whole = isinstance(value, float) and value.is_integer() and abs(value) < _EXACT
+    return int(value) if is_whole else value
 
 
 def _as_text(name: str, result: object) -> str:

@@ -234,3 +234,23 @@ def test_parameters_must_be_a_schema_of_an_object(schema: dict[str, object]) -> 
 
     with pytest.raises(ToolError):
         Tool("x", "", schema, nothing)  # type: ignore[arg-type]
+
+
+def test_an_effect_that_there_is_not_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ToolError, match="'reed'") as caught:
+
+        @tool(effect="reed")
+        def read(name: str) -> str:
+            """Read a file."""
+            return name
+
+    assert "'read'" in caught.value.cure
+
+
+def test_a_whole_float_too_large_to_be_exact_stays_a_float() -> None:
+    @tool(effect="read")
+    def half(amount: float) -> str:
+        """Halve an amount."""
+        return str(amount / 2)
+
+    assert anyio.run(half.function, ToolCall("1.1.1", {"amount": 1e300}, "k")) == "5e+299"
