@@ -117,13 +117,14 @@ def _kernel() -> Part:
 
 
 def _guest(cache: Path) -> Part:
-    if any((cache / "wasm").glob("native-*")):
-        return Part("wasm guest", State.OK, f"built, in {cache / 'wasm'}")
+    folder = cache / "wasm"
+    if _is_seen(folder) and any(folder.glob("native-*")):
+        return Part("wasm guest", State.OK, f"built, in {folder}")
     return Part("wasm guest", State.LATER, "built at first use, in about a minute")
 
 
 def _model(cache: Path) -> Part:
-    if (cache / EMBEDDED_CHECKPOINT / "manifest.json").is_file():
+    if _is_seen(cache / EMBEDDED_CHECKPOINT / "manifest.json"):
         return Part("embedded model", State.OK, f"built, in {cache}")
     return Part("embedded model", State.LATER, "fetched (93 MB) and built at first use")
 
@@ -145,8 +146,12 @@ def _cache_folder(cache: Path) -> Part:
 
 def _existing(cache: Path) -> Path:
     """Return the cache folder, or what there is of the way to it."""
-    ways = (cache, *cache.absolute().parents)
-    return next(way for way in ways if os.path.exists(way))  # noqa: PTH110 - as far as can be seen
+    return next(way for way in (cache, *cache.absolute().parents) if _is_seen(way))
+
+
+def _is_seen(path: Path) -> bool:
+    # Path.exists raises where a folder on the way is closed to this user.
+    return os.path.exists(path)  # noqa: PTH110 - see above
 
 
 def _disk(cache: Path) -> Part:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -203,6 +204,22 @@ def test_the_doctor_tries_to_write_the_cache(
     assert row()["state"] == "missing"
     assert "AGENTKIT_CACHE" in row()["cure"]
     assert "cannot run" in cli("doctor").stdout
+
+
+def test_the_doctor_looks_past_a_folder_that_is_closed_to_it(
+    cli: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = os.stat
+
+    def stat(path: object, **options: Any) -> os.stat_result:
+        if str(path).startswith(f"{tmp_path}/"):
+            raise PermissionError(13, "Permission denied", path)
+        return look(path, **options)  # type: ignore[call-overload]  # whatever os.stat takes
+
+    monkeypatch.setenv("AGENTKIT_CACHE", str(tmp_path / "closed" / "cache"))
+    monkeypatch.setattr("os.stat", stat)
+    result = cli("doctor", "--json")
+    assert "embedded model" in {check["check"] for check in json.loads(result.stdout)["checks"]}
 
 
 def test_the_doctor_names_a_missing_package_and_an_absent_engine(tmp_path: Path) -> None:
