@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from agentkit.errors import BackendError
+from agentkit.strict_json import unique_keys
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator
@@ -25,22 +26,17 @@ def broken_protocol(what: str) -> BackendError:
 
 
 def parse_object(text: str) -> JsonObject:
-    """Return the JSON object that ``text`` is; ``BackendError`` where it is none."""
+    """Return the JSON object that ``text`` is; ``BackendError`` where it is none.
+
+    A key that stands twice is refused: a call's arguments may be among them, as an object.
+    """
     try:
-        value: JsonValue = json.loads(text, object_pairs_hook=_unique)
+        value: JsonValue = json.loads(text, object_pairs_hook=unique_keys)
     except (ValueError, RecursionError):
         raise broken_protocol("malformed JSON") from None
     if not isinstance(value, dict):
         raise broken_protocol("a JSON value that is no object")
     return value
-
-
-def _unique(pairs: list[tuple[str, JsonValue]]) -> JsonObject:
-    """Refuse a key that stands twice: a call's arguments may be among them, as an object."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key stands twice")
-    return found
 
 
 async def server_sent_data(chunks: AsyncIterable[bytes]) -> AsyncIterator[str]:

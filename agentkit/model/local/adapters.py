@@ -259,7 +259,7 @@ def _by_pattern(config: JsonObject, key: str, module: str, default: float, path:
             matches = re.fullmatch(rf"(.*\.)?({pattern})", module)
         except (re.error, RecursionError, OverflowError) as error:
             matches, value = None, str(error)  # noqa: PLW2901  what is wrong with it
-        if isinstance(value, bool) or not _is_finite(value):
+        if not _is_finite(value):
             raise ModelError(
                 f"{key} gives {pattern!r} {value!r}: it must be a pattern and a number",
                 cure="copy the adapter again as peft saved it",
