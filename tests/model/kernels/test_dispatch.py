@@ -200,6 +200,7 @@ def test_the_operators_pass_torchs_own_checks_and_survive_compilation(
     torch.testing.assert_close(compiled(x), layer(x))
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.trace:DeprecationWarning")
 def test_what_torch_records_or_replaces_goes_through_the_operator(
     kernel: KernelLibrary, make_layer: Callable[..., PackedExperts]
 ) -> None:
