@@ -49,3 +49,9 @@ def test_the_readme_shows_what_its_code_prints(tmp_path: Path) -> None:
     shown = re.findall(r"^ +# {3}(.+)$", code, re.MULTILINE)
     assert len(shown) == 2
     assert "\n".join(f"  {line}" for line in shown) in run_block(code, tmp_path)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    broken = [to for to in LINK.findall(page.read_text()) if not (page.parent / to).exists()]
+    assert broken == []
