@@ -16,10 +16,11 @@ from agentkit.audit.disk import sync_file, write_all
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["NOTEBOOK", "Notebook", "Notes", "read_notes"]
+__all__ = ["NOTEBOOK", "NOTE_END", "Notebook", "Notes", "read_notes"]
 
 NOTEBOOK = "checkpoints"
-_END = "\n\n\n"  # the end of a signature line and two blank lines
+NOTE_END = "\n\n\n"
+"""What stands behind each note: the end of a signature line and two blank lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ def read_notes(directory: Path) -> Notes:
         data = (directory / NOTEBOOK).read_bytes()
     except FileNotFoundError:
         return Notes((), 0, 0)
-    *notes, rest = data.decode("utf-8", "surrogateescape").split(_END)
+    *notes, rest = data.decode("utf-8", "surrogateescape").split(NOTE_END)
     torn = len(rest.encode("utf-8", "surrogateescape"))
     return Notes(tuple(note + "\n" for note in notes), torn, len(data))
 
@@ -53,7 +54,7 @@ class Notebook:
 
     def append(self, note: str) -> None:
         """Add one note; it is on disk when this returns."""
-        write_all(self._descriptor, (note + _END[1:]).encode())
+        write_all(self._descriptor, (note + NOTE_END[1:]).encode())
         sync_file(self._descriptor)
 
     def close(self) -> None:

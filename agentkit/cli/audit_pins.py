@@ -10,11 +10,11 @@ from pathlib import Path
 
 from agentkit.audit.checkpoint import open_checkpoint
 from agentkit.audit.keys import VerifierKey
+from agentkit.audit.notebook import NOTE_END
 from agentkit.errors import AuditError
 
 __all__ = ["read_checkpoint", "read_key"]
 
-_BETWEEN_NOTES = "\n\n\n"
 _NOTE = re.compile(r"[^\n]+\n[0-9]+\n(?:[^\n]+\n)+\n(?:— [^\n]+\n)+")
 _AS_HANDED_OUT = "name the file as it was handed out"
 
@@ -39,7 +39,7 @@ def read_checkpoint(path: Path, key: VerifierKey | None) -> str:
     It covers all that the earlier ones cover. Raises ``AuditError`` where it is no checkpoint, or
     is none by ``key``.
     """
-    note = _read(path).rstrip().rpartition(_BETWEEN_NOTES)[2].lstrip("\n") + "\n"
+    note = _read(path).rstrip().rpartition(NOTE_END)[2].lstrip("\n") + "\n"
     if not _NOTE.fullmatch(note):
         raise AuditError("this is no signed checkpoint", cure=_AS_HANDED_OUT, place=str(path))
     if key is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from agentkit.audit.notebook import NOTEBOOK
+from agentkit.audit.sealed import SIDE_STORE
 from agentkit.errors import AuditError
 from agentkit.spec import load_spec
 
@@ -35,7 +37,7 @@ def _check_readable(folder: Path) -> None:
     """Raise ``AuditError`` where this user may not read the log: that is no damage."""
     try:
         for path in folder.iterdir():
-            if path.suffix == ".log" or path.name in {"checkpoints", "sealed.sqlite"}:
+            if path.suffix == ".log" or path.name in {NOTEBOOK, SIDE_STORE}:
                 path.open("rb").close()
     except OSError as error:
         raise AuditError(

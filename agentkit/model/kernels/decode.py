@@ -165,9 +165,9 @@ def native_linear(
     another size.
     """
     panels, inputs = shape.padded_hidden // PANEL, shape.padded_intermediate
-    check_packed("words", words, torch.int32, (panels, inputs // shape.weights.depth, PANEL))
+    check_packed("words", words, torch.int32, shape.word_size(panels, inputs))
     if shape.weights.quantised:
-        check_packed("scales", scales, torch.bfloat16, (panels, inputs // shape.group, PANEL))
+        check_packed("scales", scales, torch.bfloat16, shape.scale_size(panels, inputs))
     if bias is not None:
         check_packed("bias", bias, torch.float32, (shape.padded_hidden,))
     return NativeLinear(

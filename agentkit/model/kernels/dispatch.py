@@ -21,7 +21,7 @@ from agentkit.errors import ModelError
 
 from .build import library_path, sources_digest
 from .decode import DECODE_FUNCTIONS, Signatures, check_packed
-from .layer import PANEL
+from .layer import GATE, PANEL
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +38,6 @@ __all__ = [
 ]
 
 _ABI = 1
-_GATE_COLUMNS = PANEL // 2
 _ACTIVATIONS = {torch.float32: 0, torch.bfloat16: 1}
 _TEAM_SYMBOLS = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")
 
@@ -264,19 +263,18 @@ def native_layer(packed: PackedExperts, activations: torch.dtype) -> NativeLayer
 
 def _check_tensors(packed: PackedExperts) -> None:
     shape = packed.shape
-    panels = shape.matrices, shape.padded_intermediate // _GATE_COLUMNS
-    outward = shape.matrices, shape.padded_hidden // PANEL
-    hidden, inner, depth = shape.padded_hidden, shape.padded_intermediate, shape.weights.depth
-    check_packed("gate_up", packed.gate_up, torch.int32, (*panels, hidden // depth, PANEL))
-    check_packed("down", packed.down, torch.int32, (*outward, inner // depth, PANEL))
-    if shape.weights.quantised:
-        up_scales, down_scales = packed.gate_up_scales, packed.down_scales
-        size = (*panels, hidden // shape.group, PANEL)
-        check_packed("gate_up_scales", up_scales, torch.bfloat16, size)
-        size = (*outward, inner // shape.group, PANEL)
-        check_packed("down_scales", down_scales, torch.bfloat16, size)
+    hidden, inner = shape.padded_hidden, shape.padded_intermediate
+    for name, words, scales, panels, inputs in (
+        ("gate_up", packed.gate_up, packed.gate_up_scales, inner // GATE, hidden),
+        ("down", packed.down, packed.down_scales, hidden // PANEL, inner),
+    ):
+        size = (shape.matrices, *shape.word_size(panels, inputs))
+        check_packed(name, words, torch.int32, size)
+        if shape.weights.quantised:
+            size = (shape.matrices, *shape.scale_size(panels, inputs))
+            check_packed(f"{name}_scales", scales, torch.bfloat16, size)
     for name, tensor, wanted in (
-        ("gate_up_bias", packed.gate_up_bias, (*panels, PANEL)),
+        ("gate_up_bias", packed.gate_up_bias, (shape.matrices, inner // GATE, PANEL)),
         ("down_bias", packed.down_bias, (shape.matrices, hidden)),
         ("router", packed.router, (shape.experts, hidden)),
     ):

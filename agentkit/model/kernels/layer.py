@@ -11,10 +11,13 @@ from agentkit.errors import ModelError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["PANEL", "Gate", "MoeShape", "PackedExperts", "Weighting", "Weights"]
+__all__ = ["GATE", "PANEL", "Gate", "MoeShape", "PackedExperts", "Weighting", "Weights"]
 
 PANEL = 64
 """Output columns of one panel of packed weights."""
+
+GATE = PANEL // 2
+"""Columns of the gate in a panel of gate and up; as many of up stand beside them."""
 
 
 class Weights(IntEnum):
@@ -102,6 +105,14 @@ class MoeShape:
     def padded_intermediate(self) -> int:
         """``intermediate`` rounded up to whole panels and whole groups."""
         return _round_up(self.intermediate, max(PANEL, self.group))
+
+    def word_size(self, panels: int, inputs: int) -> tuple[int, int, int]:
+        """Return the size of one packed matrix, in 32-bit words."""
+        return panels, inputs // self.weights.depth, PANEL
+
+    def scale_size(self, panels: int, inputs: int) -> tuple[int, int, int]:
+        """Return the size of one quantised matrix's scales."""
+        return panels, inputs // self.group, PANEL
 
 
 def _round_up(size: int, unit: int) -> int:

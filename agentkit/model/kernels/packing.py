@@ -15,7 +15,7 @@ from torch.nn.functional import pad
 
 from agentkit.errors import ModelError
 
-from .layer import PANEL, MoeShape, PackedExperts, Weights
+from .layer import GATE, PANEL, MoeShape, PackedExperts, Weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,6 @@ __all__ = [
 ExpertWeights = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """gate [hidden, intermediate], up [hidden, intermediate], down [intermediate, hidden]."""
 
-_GATE = PANEL // 2
 _BIAS = {Weights.INT8: 128, Weights.INT4: 8}
 # int4 scales tried for a group, as shares of the one that just reaches its extreme: clipping the
 # extreme a little costs less than the coarser steps for all others.
@@ -62,7 +61,7 @@ def pack_experts(
         )
     hidden, inner = shape.padded_hidden, shape.padded_intermediate
     _check_rest(shape, gate_bias, up_bias, down_bias, router)
-    gate_up, gate_up_scales = _allocate(shape, inner // _GATE, hidden)
+    gate_up, gate_up_scales = _allocate(shape, inner // GATE, hidden)
     down, down_scales = _allocate(shape, hidden // PANEL, inner)
     for number, (gate, up, out) in enumerate(experts):
         check_matrix(gate, (shape.hidden, shape.intermediate), f"gate of expert {number}")
@@ -88,7 +87,7 @@ def unpack_expert(packed: PackedExperts, number: int) -> ExpertWeights:
     """Return one expert's weights in fp32, dequantised: the very values the kernel uses."""
     shape = packed.shape
     columns = _unpack(packed.gate_up[number], packed.gate_up_scales, number, shape)
-    gate, up = columns[..., :_GATE], columns[..., _GATE:]
+    gate, up = columns[..., :GATE], columns[..., GATE:]
     gate, up = (half.reshape(shape.padded_hidden, shape.padded_intermediate) for half in (gate, up))
     down = _unpack(packed.down[number], packed.down_scales, number, shape)
     down = down.reshape(shape.padded_intermediate, shape.padded_hidden)
@@ -163,7 +162,7 @@ def _padded(matrix: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
 
 def _interleave(gate: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
     """[k, n] twice to [k, n / 32, 64]: 32 columns of gate, then the same 32 of up."""
-    halves = [matrix.view(len(matrix), -1, _GATE) for matrix in (gate, up)]
+    halves = [matrix.view(len(matrix), -1, GATE) for matrix in (gate, up)]
     return torch.cat(halves, dim=-1)
 
 
@@ -177,13 +176,11 @@ def _pack_gate_bias(
 
 
 def _allocate(shape: MoeShape, panels: int, k: int) -> tuple[torch.Tensor, torch.Tensor | None]:
-    words = torch.empty(
-        (shape.matrices, panels, k // shape.weights.depth, PANEL), dtype=torch.int32
-    )
+    words = torch.empty((shape.matrices, *shape.word_size(panels, k)), dtype=torch.int32)
     _advise_huge_pages(words)
     if not shape.weights.quantised:
         return words, None
-    size = (shape.matrices, panels, k // shape.group, PANEL)
+    size = (shape.matrices, *shape.scale_size(panels, k))
     return words, torch.empty(size, dtype=torch.bfloat16)
 
 

@@ -22,6 +22,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
@@ -108,7 +109,7 @@ class OutputChannel:
         return _Release(self, conversation, approved).run(text)
 
 
-@dataclass(slots=True)
+@dataclass
 class _Release:
     channel: OutputChannel
     conversation: Sequence[Message]
@@ -116,7 +117,6 @@ class _Release:
     findings: list[Finding] = field(default_factory=list)
     tracer: Tracer = field(init=False)
     passages: list[Passage] = field(init=False)
-    values: CarriedValues = field(init=False)
     hosts: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -128,6 +128,12 @@ class _Release:
             for part in message.parts
             for passage in passages_of(part)
         ]
+        named = {host_of(url) for url in self.tracer.user_spellings(Kind.URL)}
+        self.hosts = frozenset(named - {""}) | self.channel.hosts
+
+    @cached_property
+    def values(self) -> CarriedValues:
+        """Made for the first link that is found nowhere: most answers have none."""
         spoken = "\n".join(
             part.text
             for message in self.conversation
@@ -135,9 +141,7 @@ class _Release:
             if isinstance(part, TextPart) and part.label.is_trusted and message.role != "assistant"
         )
         confidential = [one for one in self.passages if one.label.readers is not None]
-        self.values = CarriedValues(confidential, spoken)
-        named = {host_of(url) for url in self.tracer.user_spellings(Kind.URL)}
-        self.hosts = frozenset(named - {""}) | self.channel.hosts
+        return CarriedValues(confidential, spoken)
 
     def run(self, text: str) -> Released:
         text = self._withhold(unicodedata.normalize("NFC", text))
